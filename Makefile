@@ -1,0 +1,54 @@
+# Everything runs without root and installs nothing on the machine: .venv and .cache hold it all.
+
+PYTHON ?= python3
+BIN := .venv/bin
+export PYTHON
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+.PHONY: demo
+demo: .venv/.runtime tools-ready ## real Triton, real Prometheus, the bridge, and what arrives; KEEP=1 keeps running
+	@$(BIN)/python -m examples.demo $(if $(KEEP),--keep)
+
+.PHONY: test
+test: .venv/.dev tools-ready ## all tests: unit, flow and live (PYTEST_ARGS="-k reset" for some)
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: check
+check: .venv/.dev ## ruff, mypy strict, import directions, Prometheus' configuration
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	"$$(tools/prometheus.sh)"/promtool check config prometheus/prometheus.yml
+
+.PHONY: bench
+bench: .venv/.dev ## cost of a point, beside the exporter's own export()
+	@$(BIN)/python -m bench.points
+
+.PHONY: setup
+setup: .venv/.dev tools-ready ## fetch all that the other targets need
+
+.PHONY: clean
+clean: ## remove .venv, .cache and what tools left behind
+	rm -rf .venv .cache build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+.PHONY: tools-ready
+tools-ready: | .venv/.runtime
+	@tools/prometheus.sh > /dev/null
+	@tools/triton.sh > /dev/null
+
+.venv/.runtime: requirements/runtime.txt pyproject.toml
+	@echo "setting up .venv (once)"
+	@tools/venv.sh .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/runtime.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+.venv/.dev: requirements/dev.txt .venv/.runtime
+	@echo "adding the test tools to .venv (once)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@

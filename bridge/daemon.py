@@ -1,0 +1,269 @@
+"""Takes Settings, builds the parts and runs them: start → run → drain.
+
+The scheduler is only the alarm: it rings at every grid time, drift-free, and never starts a second turn beside a
+running one. Which grid time a turn works on is told by Prometheus' clock, and turns that were late or missed show in
+the distance to the last one.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from apscheduler.events import EVENT_JOB_MAX_INSTANCES, JobSubmissionEvent
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+from opentelemetry.sdk.resources import Resource
+
+from bridge import __version__
+from bridge.cycle import Cycle, Sink, Terms
+from bridge.delivery import Delivery, Entra, context_tags
+from bridge.durations import format_duration
+from bridge.envelopes import Encoder
+from bridge.errors import PrometheusError
+from bridge.instruments import Instruments
+from bridge.points import Outcome, Report, Settlement
+from bridge.prometheus import Prometheus
+from bridge.sandbox import Sandbox
+from bridge.selection import Selection
+from bridge.settings import Settings
+from bridge.status import Board
+from bridge.web import Web
+
+log = logging.getLogger(__name__)
+
+DRAIN_SECONDS = 10.0  # what docker stop grants before it kills
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_NO_KEY = "00000000-0000-0000-0000-000000000000"
+_EPOCH = datetime.fromtimestamp(0, timezone.utc)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What was built, for one run of the daemon or one cycle."""
+
+    cycle: Cycle
+    prometheus: Prometheus
+    instruments: Instruments
+
+
+def connect(settings: Settings) -> Prometheus:
+    """The Prometheus that the settings name."""
+    user = settings.prometheus_username
+    return Prometheus(
+        settings.prometheus_url,
+        auth=(user, settings.prometheus_password or "") if user else None,
+        bearer_token=settings.prometheus_bearer_token,
+        headers=settings.prometheus_headers,
+        ca=settings.prometheus_ca,
+    )
+
+
+@contextmanager
+def build(
+    settings: Settings,
+    selection: Selection,
+    *,
+    stop: threading.Event | None = None,
+    sink: Sink | None = None,
+) -> Iterator[Parts]:
+    """Build the parts and close them again. ``sink`` stands in Azure's place where it is given."""
+    with ExitStack() as closing:
+        prometheus = connect(settings)
+        closing.callback(prometheus.close)
+        key, string = _NO_KEY, ""
+        if settings.sandbox:
+            sandbox = closing.enter_context(Sandbox())
+            string = sandbox.connection_string
+            log.info("sandbox in Azure's place: what arrives is shown at %s", sandbox.url)
+        elif settings.connection:
+            key, string = settings.connection.instrumentation_key, settings.connection.string
+        if sink is None:
+            entra = Entra(settings.entra_client_id) if settings.entra else None
+            delivery = Delivery(string, entra=entra)
+            closing.callback(delivery.close)
+            sink = delivery
+        instruments = Instruments(__version__)
+        cycle = Cycle(
+            Terms(
+                selection=selection,
+                interval=settings.interval,
+                settle_delay=settings.settle_delay,
+                scrape_interval=settings.scrape_interval,
+                match=settings.match,
+                max_series=settings.max_series,
+            ),
+            prometheus,
+            Encoder(key, context_tags(Resource(settings.resource_attributes))),
+            sink,
+            instruments,
+            stop=stop,
+        )
+        yield Parts(cycle, prometheus, instruments)
+
+
+def run(settings: Settings, selection: Selection) -> int:
+    """Run until SIGTERM or Ctrl-C; the exit code. A second signal ends the process at once."""
+    # Blocked here and waited for below: a handler could run at any instruction, and lock itself out.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    stop = threading.Event()
+    with build(settings, selection, stop=stop) as parts:
+        turns = Turns(parts.cycle, parts.instruments)
+        web = Web(
+            *settings.listen,
+            board=turns.board,
+            registry=parts.instruments.registry,
+            interval=settings.interval,
+            clock=time.time,
+        )
+        log.info("status page at %s", web.url)
+        announce(settings, selection)
+        look_at(parts.prometheus)
+        scheduler = _schedule(turns, settings.interval)
+        signum = signal.sigwait(_SIGNALS)
+        log.info("%s: finishing the cycle under way; a second one ends at once", signal.Signals(signum).name)
+        stop.set()
+        scheduler.shutdown(wait=False)
+        if not _drained(turns):
+            logging.shutdown()
+            os._exit(1)  # its threads would keep the process
+        web.close()
+    return 0
+
+
+def announce(settings: Settings, selection: Selection) -> None:
+    """Log the version, the effective settings (secrets masked) and the selection."""
+    log.info("triton-bridge %s", __version__)
+    for name, value, source in settings.shown():
+        log.info("setting %s=%s (%s)", name, value, source)
+    names = ", ".join(f"{entry.name} ({entry.mode.value})" for entry in selection.entries)
+    log.info("selection %s: %s", selection.digest, names)
+
+
+def look_at(prometheus: Prometheus) -> None:
+    """Log what is found of Prometheus; it may well be away still."""
+    try:
+        rules, targets = prometheus.rules(), prometheus.targets()
+        log.info("Prometheus %s at %s: %d recording rules", prometheus.version(), prometheus.url, len(rules))
+    except PrometheusError as error:
+        log.warning("%s — is BRIDGE_PROMETHEUS_URL right? It is asked again every cycle", error)
+        return
+    for target in targets:
+        log.info(
+            "target %s %s: %s, scraped every %s%s",
+            target.job,
+            target.instance,
+            target.health,
+            format_duration(target.scrape_interval),
+            f" ({target.last_error})" if target.last_error else "",
+        )
+
+
+class Turns:
+    """One turn an alarm: find the grid time, see what was missed, run the cycle, tell of it."""
+
+    def __init__(self, cycle: Cycle, instruments: Instruments) -> None:
+        self.board = Board(time.time)
+        self.idle = threading.Event()
+        self.idle.set()
+        self._cycle = cycle
+        self._instruments = instruments
+        self._last: float | None = None
+
+    def turn(self) -> None:
+        """Run the newest cycle that is due. Never raises: the next alarm must find the loop alive."""
+        self.idle.clear()
+        try:
+            self._turn()
+        except Exception:
+            log.exception("this cycle failed by a fault of the bridge itself; please report it")
+        finally:
+            self.board.turned()
+            self.idle.set()
+
+    def _turn(self) -> None:
+        grid_time = self._cycle.next_time(self._last)
+        interval = self._cycle.terms.interval
+        report = self._cycle.run(grid_time)
+        if report is None:
+            return
+        if self._last is not None and (missed := round((grid_time - self._last) / interval) - 1) > 0:
+            log.error("%d grid times before %s passed without a cycle", missed, _utc(grid_time))
+            self._instruments.missed_cycles.inc(missed)
+            self.board.missed(missed)
+        self._last = grid_time
+        self.board.record(report)
+        tell(report)
+
+
+def tell(report: Report) -> None:
+    """One line a cycle, and one more for each thing that a person should know."""
+    points = ", ".join(f"{count} {outcome.value}" for outcome, count in report.outcomes.items() if count)
+    log.info(
+        "cycle %s: %s, %d metrics, %d points (%s), %d bytes in %d posts, %.0f ms",
+        _utc(report.time),
+        report.settlement.value,
+        len(report.series),
+        report.read,
+        points or "none",
+        report.sent_bytes,
+        report.posts,
+        report.seconds * 1000,
+    )
+    if report.settlement is Settlement.NO_DATA:
+        log.warning("Prometheus scraped nothing in the interval before %s", _utc(report.time))
+    if report.settlement is Settlement.WAITING:
+        waiting = report.outcomes.get(Outcome.WAITING, 0)
+        what = f"{waiting} points were not delivered" if report.outcomes else "it could not be read"
+        log.error("gap at %s: %s: %s", _utc(report.time), what, "; ".join(report.problems))
+    else:
+        for problem in report.problems:
+            log.warning("%s", problem)
+    for name, count in report.left_out.items():
+        log.warning("%s left out with its %d series: BRIDGE_MAX_SERIES is reached", name, count)
+    for rejection in report.rejections:
+        log.warning("%s rejected: %d %s", rejection.metric, rejection.status, rejection.reason)
+
+
+def _schedule(turns: Turns, interval: float) -> BackgroundScheduler:
+    scheduler = BackgroundScheduler(timezone=timezone.utc)
+    scheduler.add_listener(_overlap, EVENT_JOB_MAX_INSTANCES)
+    scheduler.add_job(
+        turns.turn,
+        IntervalTrigger(seconds=interval, start_date=_EPOCH, timezone=timezone.utc),
+        next_run_time=datetime.now(timezone.utc),
+        max_instances=1,
+        coalesce=True,
+        misfire_grace_time=None,
+    )
+    scheduler.start()
+    return scheduler
+
+
+def _overlap(_: JobSubmissionEvent) -> None:
+    log.warning("a cycle took longer than the interval; the next alarm was let pass")
+
+
+def _drained(turns: Turns) -> bool:
+    """Wait for the turn under way; whether it ended in time."""
+    deadline = time.monotonic() + DRAIN_SECONDS - 0.5
+    while not turns.idle.is_set():
+        if signal.sigtimedwait(_SIGNALS, 0.05):
+            log.error("second signal: ended at once; the cycle under way is not finished")
+            logging.shutdown()
+            os._exit(130)
+        if time.monotonic() > deadline:
+            log.error("the cycle under way did not end within %d s", DRAIN_SECONDS)
+            return False
+    return True
+
+
+def _utc(epoch: float) -> str:
+    return datetime.fromtimestamp(epoch, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,185 @@
+"""Takes a PromQL expression and a time, gives series; the only module that knows how Prometheus is asked.
+
+It asks once: retries belong to the cycle. An answer with warnings counts as none, since part of the data may be
+missing (Prometheus' HTTP API, "warnings"), and an error carries Prometheus' own reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+import requests
+from prometheus_api_client import PrometheusConnect
+from prometheus_api_client.exceptions import PrometheusApiClientException
+from urllib3.util.retry import Retry
+
+from bridge.durations import parse_duration
+from bridge.errors import PartialAnswer, PrometheusError, PrometheusRefused, PrometheusUnreachable
+from bridge.points import Series
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Target(NamedTuple):
+    """An active scrape target; intervals in seconds. ``health`` is up, down or unknown."""
+
+    job: str
+    instance: str
+    scrape_interval: float
+    scrape_timeout: float
+    health: str
+    last_error: str
+
+
+class Rule(NamedTuple):
+    """A loaded recording rule; ``health`` is ok, err or unknown, ``interval`` that of its group in seconds."""
+
+    record: str
+    expr: str
+    health: str
+    last_error: str
+    interval: float
+
+
+class Prometheus:
+    """One Prometheus server. Every method raises a PrometheusError when it cannot answer."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        auth: tuple[str, str] | None = None,
+        bearer_token: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        ca: str | None = None,
+        timeout: float = 10.0,
+    ) -> None:
+        self.url = url.rstrip("/")
+        session = requests.Session()
+        session.hooks["response"].append(_read)
+        session.headers.update(headers or {})
+        session.verify = ca or True
+        if bearer_token:
+            session.headers["Authorization"] = f"Bearer {bearer_token}"
+        self._session = session
+        self._timeout = timeout
+        # auth goes through the client, which passes it with every request; without any, requests reads ~/.netrc.
+        self._client = PrometheusConnect(self.url, session=session, auth=auth, retry=Retry(0), timeout=timeout)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def ask(self, expr: str, at: float) -> list[Series]:
+        """Ask an instant query at ``at`` (epoch s). A scalar gives one series without labels."""
+        with _errors():
+            result = self._client.custom_query(expr, params={"time": f"{at:.3f}"})
+        if result and not isinstance(result[0], dict):
+            return [Series({}, [(float(result[0]), float(result[1]))])]
+        return [
+            Series(row["metric"], [(t, float(v)) for t, v in (row.get("values") or [row["value"]])])
+            for row in result
+            if "values" in row or "value" in row  # a native histogram has neither
+        ]
+
+    def now(self) -> float:
+        """Prometheus' own clock, epoch s."""
+        with _errors():
+            return float(self._client.custom_query("time()")[1])
+
+    def targets(self) -> list[Target]:
+        """The active scrape targets."""
+        with _errors():
+            active = self._client.get_targets(state="active")["activeTargets"]
+        return [
+            Target(
+                job=target["labels"].get("job", ""),
+                instance=target["labels"].get("instance", ""),
+                scrape_interval=parse_duration(target["scrapeInterval"]),
+                scrape_timeout=parse_duration(target["scrapeTimeout"]),
+                health=target["health"],
+                last_error=target["lastError"],
+            )
+            for target in active
+        ]
+
+    def rules(self) -> list[Rule]:
+        """The recording rules that are loaded."""
+        groups = self._get("rules", type="record")["groups"]
+        return [
+            Rule(rule["name"], rule["query"], rule["health"], rule.get("lastError", ""), float(group["interval"]))
+            for group in groups
+            for rule in group["rules"]
+        ]
+
+    def names(self) -> set[str]:
+        """The metric names that are present now."""
+        with _errors():
+            return set(self._client.get_label_values("__name__"))
+
+    def lookback(self) -> float:
+        """``--query.lookback-delta`` in seconds: how old a sample an instant query still returns."""
+        return parse_duration(self._get("status/flags")["query.lookback-delta"])
+
+    def version(self) -> str:
+        """Prometheus' version."""
+        return str(self._get("status/buildinfo")["version"])
+
+    def _get(self, path: str, **params: str) -> Any:
+        """An endpoint of the API that the client library does not know."""
+        with _errors():
+            auth = self._client.auth
+            url = f"{self.url}/api/v1/{path}"
+            return self._session.get(url, params=params, timeout=self._timeout, auth=auth).json()["data"]
+
+
+class _Answer(requests.Response):
+    """A response whose ``json()`` is read by orjson, without a copy of the text in between."""
+
+    def json(self, **_: Any) -> Any:
+        return orjson.loads(self.content)
+
+
+def _read(response: requests.Response, *_: object, **__: object) -> requests.Response:
+    """Session hook: turn what is no full answer into an error that says why."""
+    if response.is_redirect:
+        return response
+    answer = _Answer()
+    answer.__setstate__(response.__getstate__())
+    try:
+        document = answer.json()
+        failed = document.get("status") != "success"
+        reason, warnings = document.get("error", ""), document.get("warnings")
+    except (orjson.JSONDecodeError, AttributeError):
+        if answer.status_code == 200:
+            raise PrometheusError(f"{answer.url.partition('?')[0]} answered, but not as Prometheus does") from None
+        raise PrometheusRefused(answer.status_code, answer.reason or "no reason given") from None
+    if failed or answer.status_code != 200:
+        raise PrometheusRefused(answer.status_code, reason or answer.reason)
+    if warnings:
+        raise PartialAnswer(f"Prometheus warns that the answer may be partial: {'; '.join(warnings)}")
+    return answer
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """Give every way of failing to be answered one type."""
+    try:
+        yield
+    except requests.Timeout as error:
+        raise PrometheusUnreachable(f"Prometheus did not answer in time ({type(error).__name__})") from error
+    except requests.RequestException as error:
+        raise PrometheusUnreachable(f"Prometheus cannot be reached: {_cause(error)}") from error
+    except (PrometheusApiClientException, KeyError, IndexError, TypeError, ValueError) as error:
+        raise PrometheusError(f"Prometheus' answer cannot be read: {error!r}") from error
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost reason of a chain of network errors, which is the one that a person understands."""
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    text = str(reason or error)
+    return text.rsplit(": ", 1)[-1] if reason else text

@@ -1,0 +1,113 @@
+"""Takes a selection, gives the questions of a cycle: PromQL to be asked as instant queries at the grid time T.
+
+Two questions carry all named metrics: their values at T, and raw samples for the modes that are computed from them
+(PromQL's own functions extrapolate, or fail at resets and missed scrapes). ``query`` entries are asked one each, and
+``up`` tells whether Prometheus scraped at all. A question is split before its URL passes 8 kB: the Prometheus client
+puts the query into the URL even with POST.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from urllib.parse import quote
+
+from bridge.durations import format_duration
+from bridge.selection import Entry, Selection
+
+# Of a URL of 8 kB, what is left for the percent-encoded selector beside host, path, function and range.
+_SELECTOR_BYTES = 7000
+HISTORY = 3600.0  # seconds that are searched for the sample before a series' first one
+
+
+class Kind(str, Enum):
+    """What a question asks for, and so how its answer is read."""
+
+    VALUES = "values"  # the value at T of each series
+    FRESH = "fresh"  # the same within the age limit, asked where Prometheus' own lookback is longer
+    SAMPLES = "samples"  # raw samples around (T − interval, T]
+    EXPRESSION = "expression"  # a query of the user's own
+    UP = "up"  # raw samples of up
+
+
+@dataclass(frozen=True)
+class Question:
+    """One instant query. ``entry`` is set for EXPRESSION alone."""
+
+    kind: Kind
+    expr: str
+    entry: Entry | None = None
+
+
+@dataclass(frozen=True)
+class Window:
+    """The times that rule a cycle, in seconds: its interval, and the longest scrape interval of the targets."""
+
+    interval: float
+    scrape_interval: float
+
+    @property
+    def age_limit(self) -> float:
+        """A sample older than this at T gives no row."""
+        return max(self.interval, 2 * self.scrape_interval)
+
+    @property
+    def lookback(self) -> float:
+        """How far before T − interval the sample before the first one is expected: two scrapes."""
+        return 2 * self.scrape_interval
+
+
+def questions(selection: Selection, window: Window, *, match: str = "", check_age: bool = True) -> tuple[Question, ...]:
+    """The questions of a cycle. ``match`` is put into each that is ours; ``check_age`` adds the FRESH ones.
+
+    ``up`` is asked apart, with or without ``match`` as it bears it.
+    """
+    values = [e.metric for e in selection.entries if e.metric and not e.mode.raw]
+    raw = [e.metric for e in selection.entries if e.metric and e.mode.raw]
+    # One second more than needed: Prometheus 3 leaves out the left edge and 2 does not; telemetry cuts exactly.
+    span = format_duration(window.interval + window.lookback + 1)
+    fresh = format_duration(window.age_limit)
+    return (
+        *(Question(Kind.VALUES, selector) for selector in selectors(values, match)),
+        *(
+            Question(Kind.FRESH, f"last_over_time({selector}[{fresh}])")
+            for selector in selectors(values if check_age else [], match)
+        ),
+        *(Question(Kind.SAMPLES, f"{selector}[{span}]") for selector in selectors(raw, match)),
+        *(Question(Kind.EXPRESSION, entry.query, entry) for entry in selection.entries if entry.query),
+    )
+
+
+def history(series: Iterable[Mapping[str, str]], window: Window, *, match: str = "") -> tuple[Question, ...]:
+    """The questions for series whose earlier sample is not in the lookback: an hour more of theirs."""
+    span = format_duration(HISTORY + window.interval + 1)
+    names = sorted({labels["__name__"] for labels in series})
+    return tuple(Question(Kind.SAMPLES, f"{selector}[{span}]") for selector in selectors(names, match))
+
+
+def up(window: Window, *, match: str = "", hour: bool = False) -> Question:
+    """The question whether targets were scraped in the interval, or in the hour before it too."""
+    span = format_duration((HISTORY if hour else 0) + window.interval + 1)
+    return Question(Kind.UP, f"up{{{match}}}[{span}]")
+
+
+def selectors(names: Iterable[str], match: str = "") -> Iterator[str]:
+    """Vector selectors that together hold each name once, none longer than fits into a URL."""
+    room = _SELECTOR_BYTES - len(quote(match))
+    group: list[str] = []
+    size = 0
+    for name in dict.fromkeys(names):
+        cost = len(quote(name)) + len(quote("|"))
+        if group and size + cost > room:
+            yield _selector(group, match)
+            group, size = [], 0
+        group.append(name)
+        size += cost
+    if group:
+        yield _selector(group, match)
+
+
+def _selector(names: list[str], match: str) -> str:
+    names_matcher = f'__name__=~"{"|".join(names)}"'
+    return f"{{{names_matcher},{match}}}" if match else f"{{{names_matcher}}}"

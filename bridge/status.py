@@ -1,0 +1,113 @@
+"""Takes the reports of cycles, gives one snapshot of how the bridge is doing, for page, command and probes alike."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from bridge.points import Outcome, Rejection, Report, Settlement
+
+_REPORTS_KEPT = 60
+_REJECTIONS_KEPT = 200
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The state at one moment. Times are epoch seconds, None where nothing happened yet.
+
+    ``points`` and ``cycles`` count since the start of the process and add up: read is the sum over ``points``, due
+    the sum over ``cycles``. ``reports`` and ``rejections`` are the newest, newest first.
+    """
+
+    started: float
+    state: str
+    advice: str
+    last_turn: float
+    last_delivered: float | None
+    prometheus_answers: bool | None
+    points: Mapping[Outcome, int]
+    cycles: Mapping[Settlement, int]
+    missed: int
+    reports: tuple[Report, ...]
+    rejections: tuple[Rejection, ...]
+
+    @property
+    def read(self) -> int:
+        """All points read, whatever became of them."""
+        return sum(self.points.values())
+
+
+class Board:
+    """Collects reports from the cycle's thread; hands snapshots to any other."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._started = self._last_turn = clock()
+        self._last_delivered: float | None = None
+        self._points: Counter[Outcome] = Counter(dict.fromkeys(Outcome, 0))
+        self._cycles: Counter[Settlement] = Counter(dict.fromkeys(Settlement, 0))
+        self._missed = 0
+        self._reports: deque[Report] = deque(maxlen=_REPORTS_KEPT)
+        self._rejections: deque[Rejection] = deque(maxlen=_REJECTIONS_KEPT)
+
+    def turned(self) -> None:
+        """The loop made progress, whatever came of it."""
+        with self._lock:
+            self._last_turn = self._clock()
+
+    def missed(self, cycles: int) -> None:
+        """Grid times passed without a cycle."""
+        with self._lock:
+            self._missed += cycles
+
+    def record(self, report: Report) -> None:
+        """A cycle ended."""
+        with self._lock:
+            self._last_turn = self._clock()
+            self._points.update(report.outcomes)
+            self._cycles[report.settlement] += 1
+            self._reports.appendleft(report)
+            self._rejections.extendleft(report.rejections)
+            if report.outcomes.get(Outcome.ACCEPTED):
+                self._last_delivered = max(report.time, self._last_delivered or 0.0)
+
+    def snapshot(self) -> Snapshot:
+        """The state now."""
+        with self._lock:
+            newest = self._reports[0] if self._reports else None
+            state, advice = _state(newest)
+            return Snapshot(
+                started=self._started,
+                state=state,
+                advice=advice,
+                last_turn=self._last_turn,
+                last_delivered=self._last_delivered,
+                prometheus_answers=_prometheus_answers(newest),
+                points=dict(self._points),
+                cycles=dict(self._cycles),
+                missed=self._missed,
+                reports=tuple(self._reports),
+                rejections=tuple(self._rejections),
+            )
+
+
+def _state(newest: Report | None) -> tuple[str, str]:
+    """The state in words, and what a person should know of it."""
+    if newest is None:
+        return "starting", "the first cycle is not done yet"
+    advice = "; ".join(newest.problems)
+    if newest.settlement is Settlement.NO_DATA:
+        return "no data", advice or "Prometheus scraped nothing in the last interval"
+    if newest.condition is not None:
+        return newest.condition.value, advice
+    if newest.settlement is Settlement.WAITING:
+        return "Prometheus unreachable", advice
+    return "nothing to send", advice or "none of the selected metrics has a series now"
+
+
+def _prometheus_answers(newest: Report | None) -> bool | None:
+    # A cycle that could not be read has no outcomes at all; one that was read has all of them, zeros included.
+    return None if newest is None else newest.settlement is Settlement.NO_DATA or bool(newest.outcomes)

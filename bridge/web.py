@@ -1,0 +1,188 @@
+"""Takes a board of snapshots and the own metrics, gives them over HTTP: page, JSON, metrics and probes.
+
+Liveness says that the loop makes progress and nothing of Azure, so an outage there never restarts a healthy pod;
+readiness says that Prometheus answers. GET only, no secrets, no work while nobody looks.
+"""
+
+from __future__ import annotations
+
+import html
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime, timezone
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import orjson
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from bridge.points import Outcome
+from bridge.status import Board, Snapshot
+
+Reply = tuple[HTTPStatus, str, bytes]
+
+
+class Web:
+    """The server on ``host:port`` (0: any free one), in threads of its own. Raises OSError where it cannot listen."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        board: Board,
+        registry: CollectorRegistry,
+        interval: float,
+        clock: Callable[[], float],
+    ) -> None:
+        pages = _Pages(board, registry, interval, clock)
+
+        class Handler(_Handler):
+            reply = pages.reply
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+            address_family = _family(host)
+
+        self._server = Server((host, port), Handler)
+        self.url = "http://{}:{}/".format(f"[{host}]" if ":" in host else host, self._server.server_address[1])
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="web", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def _family(host: str) -> int:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+class _Pages:
+    """What stands under each path."""
+
+    def __init__(
+        self,
+        board: Board,
+        registry: CollectorRegistry,
+        interval: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._board = board
+        self._registry = registry
+        self._interval = interval
+        self._clock = clock
+
+    def reply(self, path: str) -> Reply:
+        """The reply to a GET."""
+        snapshot = self._board.snapshot()
+        if path == "/":
+            return HTTPStatus.OK, "text/html; charset=utf-8", _page(snapshot).encode()
+        if path == "/status.json":
+            return HTTPStatus.OK, "application/json", orjson.dumps(as_json(snapshot), option=orjson.OPT_INDENT_2)
+        if path == "/metrics":
+            return HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(self._registry)
+        if path == "/livez":
+            silent = self._clock() - snapshot.last_turn
+            # Two intervals of grace: a turn may take a whole one, and the next may just be about to begin.
+            return _probe(
+                silent <= 3 * self._interval + 30,
+                f"the loop made its last progress {silent:.0f} s ago",
+            )
+        if path == "/readyz":
+            answers = snapshot.prometheus_answers
+            return _probe(
+                answers is True,
+                {True: "Prometheus answers", False: "Prometheus does not answer", None: "no cycle is done yet"}[
+                    answers
+                ],
+            )
+        text = b"there are / /status.json /metrics /livez /readyz\n"
+        return HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", text
+
+
+def _probe(good: bool, reason: str) -> Reply:  # noqa: FBT001 — the one thing a probe says
+    status = HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE
+    return status, "text/plain; charset=utf-8", f"{reason}\n".encode()
+
+
+def as_json(snapshot: Snapshot) -> dict[str, Any]:
+    """The snapshot as plain JSON types; enum members as their values, times as epoch seconds."""
+    document = asdict(snapshot)
+    document["read"] = snapshot.read
+    document["points"] = {outcome.value: count for outcome, count in snapshot.points.items()}
+    document["cycles"] = {settlement.value: count for settlement, count in snapshot.cycles.items()}
+    for report in document["reports"]:
+        report["outcomes"] = {outcome.value: count for outcome, count in report["outcomes"].items()}
+    return document
+
+
+class _Handler(BaseHTTPRequestHandler):
+    reply: Callable[[str], Reply]
+
+    def do_GET(self) -> None:
+        status, kind, body = self.reply(self.path.partition("?")[0])
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 — the base class names it so
+        """Probes come every few seconds; they are not worth a line."""
+
+
+_STYLE = """
+:root { color-scheme: light dark }
+body { font: 1rem/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }
+table { border-collapse: collapse; width: 100% } th, td { padding: .3rem .6rem; text-align: left }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums }
+tr { border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent) } .scroll { overflow-x: auto }
+"""
+
+
+def _page(snapshot: Snapshot) -> str:
+    account = "".join(
+        f"<tr><th scope=row>{outcome.value.replace('_', ' ')}</th><td class=number>{snapshot.points[outcome]:,}</td></tr>"
+        for outcome in Outcome
+    )
+    cycles = "".join(
+        f"<tr><td>{_utc(report.time)}</td><td>{report.settlement.value.replace('_', ' ')}</td>"
+        f"<td class=number>{report.read:,}</td><td class=number>{report.outcomes.get(Outcome.ACCEPTED, 0):,}</td>"
+        f"<td class=number>{report.seconds * 1000:,.0f}</td><td>{html.escape('; '.join(report.problems))}</td></tr>"
+        for report in snapshot.reports[:20]
+    )
+    rejected = "".join(
+        f"<tr><td>{html.escape(rejection.time)}</td><td>{html.escape(rejection.metric)}</td>"
+        f"<td>{html.escape(', '.join(f'{k}={v}' for k, v in rejection.dimensions.items()))}</td>"
+        f"<td>{rejection.status} {html.escape(rejection.reason)}</td></tr>"
+        for rejection in snapshot.rejections[:20]
+    )
+    return f"""<!doctype html>
+<html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width,initial-scale=1">
+<meta http-equiv=refresh content=10><title>triton-bridge: {html.escape(snapshot.state)}</title><style>{_STYLE}</style>
+<h1>{html.escape(snapshot.state)}</h1>
+<p>{html.escape(snapshot.advice)}</p>
+<p>Running since {_utc(snapshot.started)}; newest accepted grid time: {_utc(snapshot.last_delivered)}.</p>
+<h2>Account since start</h2>
+<table><tr><th scope=row>read</th><td class=number>{snapshot.read:,}</td></tr>{account}</table>
+<h2>Newest cycles</h2>
+<div class=scroll><table><tr><th>T</th><th>outcome</th><th class=number>read</th><th class=number>accepted</th>
+<th class=number>ms</th><th>what to know</th></tr>{cycles}</table></div>
+<h2>Newest rejections</h2>
+<div class=scroll><table><tr><th>T</th><th>metric</th><th>dimensions</th><th>what the service said</th></tr>{rejected}</table></div>
+<p><a href=status.json>status.json</a> · <a href=metrics>metrics</a></p>
+"""
+
+
+def _utc(time: float | None) -> str:
+    return "none yet" if time is None else datetime.fromtimestamp(time, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,0 +1,285 @@
+"""One turn of the spine, from Prometheus' answers to the rows that Application Insights would hold."""
+
+import math
+from datetime import datetime, timezone
+
+import pytest
+
+from bridge.points import Condition, Outcome, Settlement
+from tests.flow.conftest import INTERVAL, MakeBridge, T
+
+FAILED = (503, b"not now")
+
+
+def test_a_value_arrives_with_its_dimensions_at_t(make_bridge: MakeBridge) -> None:
+    bridge = make_bridge("m")
+    bridge.prometheus.add("m", [(T - 5, 2.5)], model="bert", quantile="0.5")
+
+    report = bridge.run()
+
+    (row,) = bridge.rows("m")
+    assert (row["valueSum"], row["valueCount"]) == (2.5, 1)
+    assert row["customDimensions"] == {
+        "model": "bert",
+        "quantile": "0.5",
+        "job": "triton",
+        "instance": "triton-0:8002",
+    }
+    assert datetime.fromisoformat(row["timestamp"].replace("Z", "+00:00")) == datetime.fromtimestamp(T, timezone.utc)
+    assert (report.settlement, report.outcomes[Outcome.ACCEPTED]) == (Settlement.SETTLED, 1)
+    assert bridge.counted(Outcome.ACCEPTED) == 1
+
+
+def test_an_increase_arrives_as_what_the_raw_samples_gained(make_bridge: MakeBridge) -> None:
+    bridge = make_bridge({"metric": "c", "mode": "increase"})
+    bridge.prometheus.add("c", [(T - 75, 7), (T - 45, 9), (T - 30, 2), (T - 15, 6)])
+
+    bridge.run()
+
+    assert [row["valueSum"] for row in bridge.rows("c")] == [8]
+
+
+def test_it_is_asked_when_prometheus_clock_says_that_every_scrape_has_landed(make_bridge: MakeBridge) -> None:
+    bridge = make_bridge("m", now=T - 20, settle_delay=2.0)
+    bridge.prometheus.scrape_timeout = "10s"
+    bridge.prometheus.add("m", [(T - 5, 1)])
+
+    bridge.run()
+
+    assert bridge.clock.slept == [31.0]
+
+
+def test_a_cycle_that_is_far_from_due_is_not_begun(make_bridge: MakeBridge) -> None:
+    bridge = make_bridge("m", now=T - 300)
+
+    assert bridge.cycle.run(T) is None
+
+
+def test_the_newest_grid_time_that_is_due_is_next(make_bridge: MakeBridge) -> None:
+    bridge = make_bridge("m", now=T + 4.9)
+
+    assert bridge.cycle.next_time(None) == T - INTERVAL
+    assert bridge.cycle.next_time(T - INTERVAL) == T
+    bridge.clock.sleep(0.1)
+    assert bridge.cycle.next_time(None) == T
+    bridge.clock.sleep(3 * INTERVAL)
+    assert bridge.cycle.next_time(T) == T + 3 * INTERVAL
+
+
+def test_where_prometheus_scraped_nothing_there_is_no_data_and_nothing_is_posted(make_bridge: MakeBridge) -> None:
+    bridge = make_bridge("m", scraped=False)
+    bridge.prometheus.scrape([T - 61, T + 1])
+    bridge.prometheus.add("m", [(T - 61, 1)])  # Prometheus' lookback would still show it
+    bridge.prometheus.lookback = 300
+
+    report = bridge.run()
+
+    assert report.settlement is Settlement.NO_DATA
+    assert bridge.sandbox.posts() == []
+
+
+def test_a_target_that_is_down_is_data_without_points(make_bridge: MakeBridge) -> None:
+    bridge = make_bridge("m", scraped=False)
+    bridge.prometheus.scrape([T - 45, T - 15], up=0)
+
+    report = bridge.run()
+
+    assert (report.settlement, report.read) == (Settlement.SETTLED, 0)
+
+
+def test_a_value_older_than_the_age_limit_is_not_sent(make_bridge: MakeBridge) -> None:
+    bridge = make_bridge("m")
+    bridge.prometheus.lookback = 300
+    bridge.prometheus.add("m", [(T - 61, 1)], model="old")
+    bridge.prometheus.add("m", [(T - 59, 2)], model="young")
+
+    bridge.run()
+
+    assert [row["customDimensions"]["model"] for row in bridge.rows("m")] == ["young"]
+
+
+def test_a_new_series_of_a_known_target_counts_from_zero(make_bridge: MakeBridge) -> None:
+    bridge = make_bridge({"metric": "c", "mode": "increase"})
+    bridge.prometheus.add("c", [(T - 15, 11), (T, 12)], model="loaded just now")
+
+    bridge.run()
+
+    assert [row["valueSum"] for row in bridge.rows("c")] == [12]
+    assert [expr for expr in bridge.prometheus.asked if "1h1m1s" in expr] == [
+        '{__name__=~"c"}[1h1m1s]',
+        "up{}[1h1m1s]",
+    ]
+
+
+def test_one_bad_query_holds_up_no_other(make_bridge: MakeBridge) -> None:
+    bridge = make_bridge({"query": "sum(", "name": "bad"}, {"query": "good()", "name": "good"}, "m")
+    bridge.prometheus.expressions["good()"] = [{"metric": {"model": "a"}, "value": [T, "3"]}]
+    bridge.prometheus.add("m", [(T - 5, 1)])
+
+    report = bridge.run()
+
+    assert [row["name"] for row in bridge.sandbox.rows()] == ["m", "good"] or bridge.rows("good")
+    assert report.problems == ("metrics.json: customMetrics[0].query: Prometheus answered 400: 1:1: parse error: sum(",)
+
+
+def test_what_is_not_finite_is_counted_and_the_rest_arrives(make_bridge: MakeBridge) -> None:
+    bridge = make_bridge("m")
+    bridge.prometheus.add("m", [(T - 5, math.nan)], quantile="0.5")
+    bridge.prometheus.add("m", [(T - 5, math.inf)], quantile="0.9")
+    bridge.prometheus.add("m", [(T - 5, 4)], quantile="0.99")
+
+    report = bridge.run()
+
+    assert [row["value"] for row in bridge.rows("m")] == [4]
+    assert (report.read, report.outcomes[Outcome.NOT_FINITE]) == (3, 2)
+
+
+# -- Prometheus fails --------------------------------------------------------------------------------------------------
+
+
+def test_a_prometheus_that_comes_back_in_time_is_asked_again(make_bridge: MakeBridge) -> None:
+    bridge = make_bridge("m")
+    bridge.prometheus.add("m", [(T - 5, 1)])
+    bridge.prometheus.failures = [FAILED, FAILED, None, FAILED]
+
+    report = bridge.run()
+
+    assert (report.settlement, len(bridge.rows("m"))) == (Settlement.SETTLED, 1)
+
+
+def test_a_prometheus_that_stays_away_makes_a_gap_that_is_told(make_bridge: MakeBridge) -> None:
+    bridge = make_bridge("m")
+    bridge.prometheus.failures = [FAILED] * 1000
+
+    report = bridge.run()
+
+    assert (report.settlement, report.read) == (Settlement.WAITING, 0)
+    assert report.problems == ("Prometheus answered 503: Service Unavailable",)
+    assert bridge.clock.now <= T + INTERVAL
+
+
+def test_an_answer_with_warnings_counts_as_none(make_bridge: MakeBridge) -> None:
+    bridge = make_bridge("m", now=T + 10)
+    partial = b'{"status": "success", "data": {"resultType": "vector", "result": []}, "warnings": ["a store is away"]}'
+    bridge.prometheus.failures = [None, None, *[(200, partial)] * 1000]
+
+    report = bridge.run()
+
+    assert report.settlement is Settlement.WAITING
+    assert "a store is away" in report.problems[0]
+
+
+def test_a_prometheus_without_targets_and_flags_is_asked_all_the_same(make_bridge: MakeBridge) -> None:
+    bridge = make_bridge("m", now=T + 10)
+    bridge.prometheus.add("m", [(T - 5, 1)])
+    unknown = (404, b"404 page not found")
+    bridge.prometheus.failures = [unknown, None, None, unknown]
+
+    bridge.run()
+
+    assert len(bridge.rows("m")) == 1
+    assert 'last_over_time({__name__=~"m"}[1m])' in bridge.prometheus.asked
+
+
+# -- Application Insights fails ----------------------------------------------------------------------------------------
+
+
+def test_a_throttling_service_is_obeyed_within_the_cycle(make_bridge: MakeBridge) -> None:
+    bridge = make_bridge("m", now=T + 5)
+    bridge.prometheus.add("m", [(T - 5, 1)])
+    bridge.sandbox.script([{"status": 429, "retry_after": 7}])
+
+    report = bridge.run()
+
+    assert report.settlement is Settlement.SETTLED
+    assert bridge.clock.now == pytest.approx(T + 12, abs=1.0)
+    assert bridge.clock.now >= T + 12
+    assert len(bridge.rows("m")) == 1
+
+
+def test_a_service_that_fails_until_the_next_cycle_makes_a_gap_that_is_told(make_bridge: MakeBridge) -> None:
+    bridge = make_bridge("m", now=T + 5)
+    bridge.prometheus.add("m", [(T - 5, 1)])
+    bridge.sandbox.script([{"status": 500, "times": 1000}])
+
+    report = bridge.run()
+
+    assert (report.settlement, report.condition) == (Settlement.WAITING, Condition.UNREACHABLE)
+    assert report.outcomes[Outcome.WAITING] == 1
+    assert report.problems[0]
+    assert bridge.clock.now < T + INTERVAL + 5
+    assert bridge.instruments.backlog_cycles._value.get() == 1
+
+
+def test_the_next_cycle_is_delivered_when_the_service_is_back(make_bridge: MakeBridge) -> None:
+    bridge = make_bridge("m", now=T + 5)
+    bridge.prometheus.add("m", [(T - 5, 1), (T + 55, 2)])
+    bridge.prometheus.scrape([T + 15, T + 30, T + 45, T + 60])
+    bridge.sandbox.script([{"status": 503, "times": 1000}])
+    bridge.run()
+    bridge.sandbox.script([])
+    bridge.clock.now = T + INTERVAL + 5
+
+    report = bridge.run(T + INTERVAL)
+
+    assert report.settlement is Settlement.SETTLED
+
+
+def test_the_verdict_on_each_point_is_kept_apart(make_bridge: MakeBridge) -> None:
+    bridge = make_bridge("m", now=T + 5)
+    for model in "abc":
+        bridge.prometheus.add("m", [(T - 5, 1)], model=model)
+    bridge.sandbox.script(
+        [{"items": {"0": {"status": 400, "message": "no such thing"}, "1": {"status": 500, "message": "busy"}}}],
+    )
+
+    report = bridge.run()
+
+    assert (report.outcomes[Outcome.ACCEPTED], report.outcomes[Outcome.REJECTED]) == (2, 1)
+    (rejection,) = report.rejections
+    assert (rejection.metric, rejection.dimensions["model"], rejection.reason) == ("m", "a", "no such thing")
+    assert sorted(row["customDimensions"]["model"] for row in bridge.rows("m")) == ["b", "c"]
+
+
+def test_a_lost_reply_is_posted_again_and_said(make_bridge: MakeBridge) -> None:
+    bridge = make_bridge("m", now=T + 5)
+    bridge.prometheus.add("m", [(T - 5, 1)])
+    bridge.sandbox.script([{"lost": True}])
+
+    report = bridge.run()
+
+    assert (report.outcomes[Outcome.ACCEPTED], report.possibly_repeated) == (1, 1)
+    assert len(bridge.rows("m")) == 2
+
+
+def test_more_series_than_the_limit_leave_out_the_largest_metric(make_bridge: MakeBridge) -> None:
+    bridge = make_bridge("small", "large", max_series=3)
+    bridge.prometheus.add("small", [(T - 5, 1)])
+    for i in range(4):
+        bridge.prometheus.add("large", [(T - 5, 1)], i=str(i))
+
+    report = bridge.run()
+
+    assert (len(bridge.sandbox.rows()), report.left_out, report.outcomes[Outcome.LEFT_OUT]) == (1, {"large": 4}, 4)
+
+
+# -- stopping ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_cycle_that_is_not_due_when_the_bridge_stops_is_not_begun(make_bridge: MakeBridge) -> None:
+    bridge = make_bridge("m", now=T)
+    bridge.stop.set()
+
+    assert bridge.cycle.run(T) is None
+
+
+def test_a_stopping_bridge_tries_no_longer_than_once(make_bridge: MakeBridge) -> None:
+    bridge = make_bridge("m", now=T + 5)
+    bridge.prometheus.add("m", [(T - 5, 1)])
+    bridge.sandbox.script([{"status": 500, "times": 1000}])
+    bridge.stop.set()
+
+    report = bridge.run()
+
+    assert (report.settlement, report.posts) == (Settlement.WAITING, 1)
+    assert bridge.clock.now == T + 5

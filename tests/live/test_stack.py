@@ -1,0 +1,215 @@
+"""Real Prometheus before a real Triton: the shipped configuration does what it says, and the traffic is what it says."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from bridge.triton import EXPOSED, Kind, recorded
+from examples import stack, traffic
+from tools import targets
+
+pytestmark = pytest.mark.live
+
+RELEASES = {"2.51.0": "24.10"}
+FLAGS = ["--metrics-config=summary_latencies=true", "--cache-config=local,size=1048576"]
+RATES = '{__name__=~".+_irate"}'
+
+
+@dataclass
+class Stack:
+    triton: stack.TritonServer
+    prometheus: stack.PrometheusServer
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Triton with everything that this release can expose without a GPU, scraped each second."""
+    workdir = tmp_path_factory.mktemp("stack")
+    models = shutil.copytree(stack.MODELS, workdir / "repository")
+    shutil.copytree(models / "ident", models / "cached")
+    with (models / "cached" / "config.pbtxt").open("a") as config:
+        config.write("response_cache { enable: true }\n")
+    with (
+        stack.triton(workdir, models=models, extra_flags=FLAGS) as triton,
+        stack.prometheus(workdir, targets=[triton.metrics], scrape_interval="1s") as prometheus,
+    ):
+        yield Stack(triton, prometheus)
+
+
+def test_every_rule_is_loaded_and_evaluated(running: Stack) -> None:
+    def rules() -> dict[str, str]:
+        groups = running.prometheus.api("rules")["groups"]
+        return {rule["name"]: rule["health"] for group in groups for rule in group["rules"]}
+
+    stack.wait(lambda: "unknown" not in rules().values(), "rules were not evaluated", running.prometheus)
+
+    assert {rate.name: "ok" for rate in recorded()} == rules()
+
+
+def test_every_rate_that_this_triton_can_feed_is_recorded(running: Stack) -> None:
+    exposed = names(running)
+    fed = {rate.name for rate in recorded() if rate.source in exposed}
+    assert {rate.name for rate in recorded()} - fed <= {"nv_energy_consumption_irate"}, "only energy needs a GPU"
+
+    def busy() -> bool:
+        for model in ("ident", "scorer"):
+            assert traffic.send(running.triton.http, model, 5) == 5
+        rates = {
+            labels["__name__"]: value for labels, value in running.prometheus.query(f"max by (__name__) ({RATES})")
+        }
+        return rates.get("nv_inference_count_irate", 0) > 0
+
+    stack.wait(busy, "no rate under traffic", running.prometheus)
+    rates = running.prometheus.query(RATES)
+
+    assert fed == {labels["__name__"] for labels, _ in rates}
+    assert [(labels, value) for labels, value in rates if not (math.isfinite(value) and value >= 0)] == []
+    assert {"ident", "scorer", "cached"} == {labels["model"] for labels, _ in rates}
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+@pytest.mark.parametrize("model", ["ident", "scorer"])
+def test_what_was_sent_is_what_triton_counted(running: Stack, protocol: str, model: str) -> None:
+    def counted() -> tuple[float, float]:
+        requests = running.triton.counter("nv_inference_request_success", model=model)
+        return requests, running.triton.counter("nv_inference_count", model=model)
+
+    before = counted()
+    succeeded = traffic.send(getattr(running.triton, protocol), model, 20, batch=3)
+    # Triton may answer first and count then.
+    stack.wait(lambda: counted()[1] - before[1] >= 60, "Triton counts fewer", running.triton, seconds=5)
+
+    assert succeeded == 20
+    assert tuple(after - earlier for after, earlier in zip(counted(), before, strict=True)) == (20.0, 60.0)
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_a_request_that_fails_is_not_counted_as_one_that_succeeded(running: Stack, protocol: str) -> None:
+    assert traffic.send(getattr(running.triton, protocol), "nobody", 2) == 0
+
+
+def test_what_triton_exposes_is_known(running: Stack) -> None:
+    known = {metric.name: (metric.kind.value, set(metric.labels)) for metric in EXPOSED}
+
+    found = {
+        family.name: (family.type, {label for sample in family.samples for label in sample.labels})
+        for family in families(running)
+    }
+
+    assert {name: known.get(name) for name in found} == found
+
+
+def test_what_this_release_should_expose_is_there(running: Stack) -> None:
+    version = json.loads(stack.get(f"{running.triton.http}/v2"))["version"]
+    if version not in RELEASES:
+        pytest.skip(f"the container release of Triton {version} is not known here")
+    elsewhere = ("a GPU", "vLLM", "TensorRT")
+
+    assert {
+        metric.name
+        for metric in EXPOSED
+        if metric.since <= RELEASES[version] and not metric.enabled_by.startswith(elsewhere)
+    } <= {family.name for family in families(running)}
+
+
+def test_a_summary_has_sum_and_count(running: Stack) -> None:
+    exposed = names(running)
+    summaries = {metric.name for metric in EXPOSED if metric.kind is Kind.SUMMARY and metric.name in exposed}
+
+    assert summaries
+    assert {f"{name}_{part}" for name in summaries for part in ("sum", "count")} <= exposed
+
+
+def test_a_triton_that_died_has_no_rates(tmp_path: Path) -> None:
+    """Without the guard in the rules they would stand for the rest of the window, a minute."""
+    with (
+        stack.triton(tmp_path) as triton,
+        stack.prometheus(tmp_path, targets=[triton.metrics], scrape_interval="1s") as prometheus,
+    ):
+        stack.wait(lambda: prometheus.query(RATES) != [], "no rates", prometheus)
+
+        triton.kill()
+        stack.wait(lambda: prometheus.query(RATES) == [], "rates outlive Triton", prometheus, seconds=20)
+        assert [value for _, value in prometheus.query("up")] == [0.0]
+
+
+def test_prometheus_takes_every_interval_with_its_time_out(tmp_path: Path) -> None:
+    wanted = {"1s": "1s", "2500ms": "2500ms", "30s": "4s"}
+    folder = tmp_path / "prometheus" / "extra" / "targets"
+    folder.mkdir(parents=True)
+    for interval in wanted:
+        (folder / f"{interval}.json").write_text(json.dumps(targets.document("127.0.0.1:9", interval)))
+
+    def active() -> dict[str, str]:
+        found = prometheus.api("targets", state="active")["activeTargets"]
+        return {target["scrapeInterval"]: target["scrapeTimeout"] for target in found}
+
+    with stack.prometheus(tmp_path, targets=[]) as prometheus:
+        stack.wait(lambda: len(active()) == len(wanted), "targets are missing", prometheus)
+
+        assert active() == wanted
+
+
+def test_rules_and_targets_of_the_user_work_beside_ours(tmp_path: Path) -> None:
+    [port] = stack.free_ports(1)
+    extra = tmp_path / "prometheus" / "extra"
+    for folder in ("rules", "targets"):
+        (extra / folder).mkdir(parents=True)
+    (extra / "rules" / "own.yml").write_text(
+        "groups: [{name: own, rules: [{record: own:up, expr: 'up{job=\"own\"}'}]}]"
+    )
+    labels = {"job": "own", "__scrape_interval__": "1s", "__scrape_timeout__": "1s"}
+    (extra / "targets" / "own.json").write_text(json.dumps([{"targets": [f"127.0.0.1:{port}"], "labels": labels}]))
+
+    with stack.prometheus(tmp_path, targets=[], port=port) as prometheus:
+        stack.wait(lambda: prometheus.query("own:up == 1") != [], "no series of the own rule", prometheus)
+
+
+def test_rules_that_prometheus_refuses_are_an_error(tmp_path: Path) -> None:
+    with stack.prometheus(tmp_path, targets=[]) as prometheus:
+        (prometheus.config / "rules" / "triton.yml").write_text(
+            "groups: [{name: broken, rules: [{record: x, expr: '('}]}]"
+        )
+
+        with pytest.raises(stack.StackError, match="refuses its configuration"):
+            prometheus.reload()
+
+
+def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
+    models = shutil.copytree(stack.MODELS, tmp_path / "repository")
+    (models / "ident" / "config.pbtxt").write_text("no configuration")
+
+    with (
+        pytest.raises(stack.StackError, match=r"Triton ended with 1(.|\n)*failed to load all models"),
+        stack.triton(tmp_path, models=models),
+    ):
+        pytest.fail("it started")
+
+
+def test_nothing_runs_after_the_block(tmp_path: Path) -> None:
+    with stack.prometheus(tmp_path, targets=[]) as prometheus:
+        pass
+
+    assert prometheus.process is not None
+    assert prometheus.process.poll() == 0
+    with pytest.raises(OSError, match="refused"):
+        stack.get(f"{prometheus.url}/-/ready")
+
+
+def families(running: Stack) -> list[Metric]:
+    return list(text_string_to_metric_families(running.triton.exposition()))
+
+
+def names(running: Stack) -> set[str]:
+    """The names of the series as Triton writes them; the parser adds ``_total`` to counters."""
+    return set(re.findall(r"^[\w:]+", running.triton.exposition(), re.MULTILINE))

@@ -1,0 +1,77 @@
+"""The questions of a cycle."""
+
+import json
+import re
+from urllib.parse import quote
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.queries import Kind, Window, history, questions, selectors, up
+from bridge.selection import Selection, parse
+
+WINDOW = Window(interval=60, scrape_interval=15)
+
+
+def select(*metrics: object) -> Selection:
+    return parse(json.dumps({"customMetrics": list(metrics)}))
+
+
+def test_two_questions_carry_all_named_metrics() -> None:
+    selection = select("a", "b", {"metric": "c", "mode": "increase"}, {"metric": "a", "mode": "rate", "name": "r"})
+    asked = questions(selection, WINDOW, check_age=False)
+
+    assert [(question.kind, question.expr) for question in asked] == [
+        (Kind.VALUES, '{__name__=~"a|b"}'),
+        (Kind.SAMPLES, '{__name__=~"c|a"}[1m31s]'),
+    ]
+
+
+def test_a_users_query_is_asked_as_it_is() -> None:
+    (asked,) = questions(select({"query": "sum(a)", "name": "total"}), WINDOW, match='job="x"')
+
+    assert (asked.kind, asked.expr) == (Kind.EXPRESSION, "sum(a)")
+
+
+def test_the_age_is_asked_for_where_prometheus_looks_back_further() -> None:
+    asked = questions(select("a"), WINDOW, check_age=True)
+
+    assert [question.expr for question in asked] == ['{__name__=~"a"}', 'last_over_time({__name__=~"a"}[1m])']
+
+
+def test_the_age_limit_is_two_scrapes_where_these_are_longer_than_the_interval() -> None:
+    assert Window(interval=10, scrape_interval=15).age_limit == 30
+    assert Window(interval=60, scrape_interval=15).age_limit == 60
+
+
+def test_matchers_of_the_user_are_in_every_question_of_ours() -> None:
+    selection = select("a", {"metric": "b", "mode": "irate"})
+    asked = questions(selection, WINDOW, match='job="x"')
+
+    assert [question.expr for question in asked] == [
+        '{__name__=~"a",job="x"}',
+        'last_over_time({__name__=~"a",job="x"}[1m])',
+        '{__name__=~"b",job="x"}[1m31s]',
+    ]
+    assert up(WINDOW, match='job="x"').expr == 'up{job="x"}[1m1s]'
+    assert up(WINDOW).expr == "up{}[1m1s]"
+
+
+def test_history_asks_for_an_hour_before_the_interval() -> None:
+    (asked,) = history([{"__name__": "a", "model": "m"}, {"__name__": "a", "model": "n"}], WINDOW)
+
+    assert (asked.kind, asked.expr) == (Kind.SAMPLES, '{__name__=~"a"}[1h1m1s]')
+    assert history([], WINDOW) == ()
+    assert up(WINDOW, hour=True).expr == "up{}[1h1m1s]"
+
+
+names = st.lists(st.from_regex(r"[a-zA-Z_:][a-zA-Z0-9_:]{0,149}", fullmatch=True), max_size=400)
+
+
+@given(names, st.sampled_from(["", 'job="x"', 'model=~"' + "m" * 2000 + '"']))
+def test_selectors_hold_each_name_once_and_fit_into_a_url(wanted: list[str], match: str) -> None:
+    found = list(selectors(wanted, match))
+
+    held = [name for selector in found for name in re.findall(r'__name__=~"([^"]*)"', selector)[0].split("|")]
+    assert held == list(dict.fromkeys(wanted))
+    assert all(len(quote(f"last_over_time({selector}[1h1m1s])")) < 7900 for selector in found)

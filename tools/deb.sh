@@ -1,0 +1,57 @@
+# Sourced by the scripts beside it: Debian packages without root and without installing them.
+# apt keeps lists of its own under .cache/apt, for a fresh container has none, and old ones name packages that are gone.
+
+root=$(CDPATH='' cd "$(dirname "$0")/.." && pwd)
+cache=$root/.cache
+
+# die TEXT…: one line on stderr, exit 1.
+die() {
+    echo "${0##*/}: $*" >&2
+    exit 1
+}
+
+# apt TOOL ARGUMENT…: apt-get or apt-cache with the lists under .cache/apt.
+apt() {
+    tool=$1
+    shift
+    "$tool" -qq -o Dir::State::Lists="$cache/apt/lists" -o Dir::Cache="$cache/apt" -o Acquire::Languages=none \
+        -o APT::Sandbox::User="$(id -un)" "$@"
+}
+
+# scratch: $new is a new folder under .cache, gone when the script ends, however it ends.
+scratch() {
+    mkdir -p "$cache"
+    new=$(mktemp -d "$cache/new.XXXXXX")
+    trap 'rm -rf "$new"' EXIT
+    trap 'exit 130' INT TERM
+}
+
+# publish FOLDER: renames $new, complete by now, so that an interrupted run leaves nothing that looks finished.
+publish() {
+    chmod 755 "$new"
+    mv -T "$new" "$1" 2> /dev/null || [ -d "$1" ] # another run was quicker
+}
+
+# deb_update: fetches the package lists; one source that fails does not hold up the others.
+deb_update() {
+    command -v apt-get > /dev/null || die "this set-up needs Debian or Ubuntu: apt-get is missing"
+    mkdir -p "$cache/apt/lists/partial" "$cache/apt/archives/partial"
+    apt apt-get update >&2 || true
+}
+
+# deb_known NAME: prints the name if the distribution has such a package.
+deb_known() {
+    apt apt-cache show "$1" 2> /dev/null | sed -n "s/^Package: \($1\)$/\1/p" | head -n 1
+}
+
+# deb_unpack FOLDER NAME…: unpacks the packages, without their dependencies, below the folder.
+deb_unpack() {
+    folder=$1
+    shift
+    (cd "$folder" && apt apt-get download "$@" >&2) ||
+        die "apt-get cannot fetch $*: mend the network, a proxy or /etc/apt/sources.list, then run this again"
+    for package in "$folder"/*.deb; do
+        dpkg-deb -x "$package" "$folder"
+        rm "$package"
+    done
+}
