@@ -7,6 +7,7 @@ the replies come from another one. The last table holds memory after 60 and 600 
 
 from __future__ import annotations
 
+import gc
 import json
 import resource
 import subprocess
@@ -39,21 +40,35 @@ def replies(series: int) -> Iterator[str]:
 
 
 def bridge(url: str, mode: str) -> dict[str, float]:
-    """CPU, bytes and memory of our way, from asking Prometheus to the packed batches."""
-    from bridge.envelopes import Encoder
-    from bridge.queries import Window, questions
+    """CPU, bytes and memory of whole cycles, whose batches nobody takes."""
+    from bridge.daemon import collect_between_cycles
+    from bridge.points import Receipt
 
-    encoder = Encoder(KEY, _tags())
+    class Counter:
+        points = bytes = 0
+
+        def post(self, batch: Any, *, timeout: float | None = None) -> Receipt:  # noqa: ARG002 — a Sink's
+            self.points += batch.points
+            self.bytes += len(batch.body)
+            return Receipt(accepted=batch.points)
+
+    counter = Counter()
+    cycle = _cycle(url, mode, counter)
+    gc.freeze()
     cpu = []
-    body = points = 0
-    selection = _selection(mode)
-    asked = questions(selection, Window(INTERVAL, SCRAPE_INTERVAL), check_age=False)
-    for _ in range(TURNS):
+    for _ in range(TURNS + 1):
         begun = time.process_time()
-        batches = list(encoder.batches(_metrics(url, selection, asked)))
+        cycle.run(T)
+        collect_between_cycles()
         cpu.append(time.process_time() - begun)
-        body, points = sum(len(batch.body) for batch in batches), sum(batch.points for batch in batches)
-    return {"points": points, "cpu": median(cpu[1:]) / points * 1e6, "bytes": body / points, "memory": _peak()}
+    points = counter.points / len(cpu)
+    # The first cycle makes the templates that the others use.
+    return {
+        "points": points,
+        "cpu": median(cpu[1:]) / points * 1e6,
+        "bytes": counter.bytes / counter.points,
+        "memory": _peak(),
+    }
 
 
 def exporter(url: str, mode: str) -> dict[str, float]:
@@ -81,27 +96,43 @@ def exporter(url: str, mode: str) -> dict[str, float]:
 
 
 def growth(url: str, cycles: int) -> dict[str, float]:
-    """Resident memory after that many whole cycles against the sandbox in another process."""
-    from opentelemetry.sdk.resources import Resource
-
-    from bridge.cycle import Cycle, Terms
-    from bridge.delivery import Delivery, context_tags
-    from bridge.envelopes import Encoder
-    from bridge.instruments import Instruments
-    from bridge.prometheus import Prometheus
+    """Resident memory after that many whole cycles, posted to the sandbox in another process."""
+    from bridge.daemon import collect_between_cycles
+    from bridge.delivery import Delivery
 
     command = [sys.executable, "-c", _SANDBOX]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as sandbox:
         assert sandbox.stdout
-        string = sandbox.stdout.readline().strip()
-        terms = Terms(_selection("value"), INTERVAL, 5, SCRAPE_INTERVAL, "", 100_000)
-        cycle = Cycle(
-            terms, Prometheus(url), Encoder(KEY, context_tags(Resource({}))), Delivery(string), Instruments("0")
-        )
+        cycle = _cycle(url, "value", Delivery(sandbox.stdout.readline().strip()))
+        gc.freeze()
         for _ in range(cycles):
-            cycle.run(T)
+            report = cycle.run(T)
+            collect_between_cycles()
+            assert report
+            assert report.settlement.value == "settled", report
         sandbox.kill()
     return {"memory": _resident()}
+
+
+def _cycle(url: str, mode: str, sink: Any) -> Any:
+    import threading
+
+    from opentelemetry.sdk.resources import Resource
+
+    from bridge.cycle import Cycle, Patience, Terms
+    from bridge.delivery import context_tags
+    from bridge.envelopes import Encoder
+    from bridge.instruments import Instruments
+    from bridge.prometheus import Prometheus
+
+    return Cycle(
+        Terms(_selection(mode), INTERVAL, 5, SCRAPE_INTERVAL, "", 1_000_000),
+        Prometheus(url, timeout=60),
+        Encoder(KEY, context_tags(Resource({}))),
+        sink,
+        Instruments("0"),
+        Patience(threading.Event()),
+    )
 
 
 _SANDBOX = f"""
@@ -129,14 +160,6 @@ def _metrics(url: str, selection: Any, asked: Any) -> Any:
     source.close()
     answers = Answers(values=found.get(Kind.VALUES, ()), samples=found.get(Kind.SAMPLES, ()))
     return translate(selection, answers, Cut(T - INTERVAL, T, INTERVAL), max_series=1_000_000).metrics
-
-
-def _tags() -> dict[str, str]:
-    from opentelemetry.sdk.resources import Resource
-
-    from bridge.delivery import context_tags
-
-    return context_tags(Resource({}))
 
 
 def _exporter() -> tuple[Any, Any]:

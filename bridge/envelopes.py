@@ -29,6 +29,8 @@ _MAX_NAME = 1_024
 _MAX_KEY = 150
 _MAX_VALUE = 8_192
 
+_SEPARATOR = "\0"
+
 
 class Encoder:
     """Writes envelopes. What does not change of a series is encoded once; ``kept`` series stay in memory.
@@ -67,8 +69,7 @@ class Encoder:
                 attributes = point.attributes or {}
                 if None in attributes.values():
                     attributes = {key: value for key, value in attributes.items() if value is not None}
-                # The key is just what gets written, as plain strings: 1, True and "1" must not pass for one another.
-                series = self._series(name, *attributes, *map(str, attributes.values()))
+                series = self._series(_key(name, *attributes, *map(str, attributes.values())))
                 if isinstance(point, NumberDataPoint):
                     yield b"".join((self._head, series, b'"count":1,"value":', _number(point.value), tail))
                 elif isinstance(point, HistogramDataPoint):
@@ -77,8 +78,19 @@ class Encoder:
                     raise TypeError(f"{metric.name}: no envelope for a {type(point).__name__}")
 
 
-def _series(name: str, *labels: str) -> bytes:
-    """From a series' properties to its metric's name; ``labels`` are all keys, then all values."""
+def _key(*parts: str) -> str | tuple[str, ...]:
+    """What names a series: just what gets written of it, its metric's name, all keys, then all values.
+
+    One string, so that the memory of a cycle's labels is not held by what is kept of them. Where a part holds the
+    separator itself, the parts.
+    """
+    key = _SEPARATOR.join(parts)
+    return key if key.count(_SEPARATOR) == len(parts) - 1 else parts
+
+
+def _series(key: str | tuple[str, ...]) -> bytes:
+    """From a series' properties to its metric's name."""
+    name, *labels = key.split(_SEPARATOR) if isinstance(key, str) else key
     half = len(labels) // 2
     properties = {
         key: value[:_MAX_VALUE]

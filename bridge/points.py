@@ -49,10 +49,14 @@ class Condition(str, Enum):
 
 
 class Series(NamedTuple):
-    """One series of an answer: all its labels (``__name__`` too, where there is one) and (epoch s, value) pairs."""
+    """One series of an answer: all its labels, ``__name__`` too where there is one, and its samples, oldest first.
+
+    A sample is the time (epoch s) and the value as Prometheus writes it ("2.5", "NaN", "+Inf"): it is read as a
+    number where it is used, once.
+    """
 
     labels: dict[str, str]
-    samples: Sequence[tuple[float, float]]
+    samples: Sequence[tuple[float, str]]
 
 
 @dataclass(frozen=True)

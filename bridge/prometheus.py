@@ -79,9 +79,9 @@ class Prometheus:
         with _errors():
             result = self._client.custom_query(expr, params={"time": f"{at:.3f}"})
         if result and not isinstance(result[0], dict):
-            return [Series({}, [(float(result[0]), float(result[1]))])]
+            return [Series({}, [(result[0], result[1])])]
         return [
-            Series(row["metric"], [(t, float(v)) for t, v in (row.get("values") or [row["value"]])])
+            Series(row["metric"], row.get("values") or [row["value"]])
             for row in result
             if "values" in row or "value" in row  # a native histogram has neither
         ]

@@ -25,7 +25,7 @@ from bridge.selection import Entry, Mode, Selection
 
 Labels = Mapping[str, str]
 Identity = frozenset[tuple[str, str]]
-Sample = tuple[float, float]  # epoch s, value
+Sample = tuple[float, str]  # as in a Series
 
 _LOOPBACK = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?")
 
@@ -106,10 +106,10 @@ def translate(selection: Selection, answers: Answers, cut: Cut, *, max_series: i
     for entry in selection.entries:
         if entry.query:
             found = answers.expressions.get(entry.name, ())
-            rows[entry] = [(series.labels, series.samples[-1][1]) for series in found]
+            rows[entry] = [(series.labels, float(series.samples[-1][1])) for series in found]
         elif entry.mode is Mode.VALUE:
             rows[entry] = [
-                (series.labels, series.samples[-1][1])
+                (series.labels, float(series.samples[-1][1]))
                 for series in values.get(entry.metric or "", ())
                 if fresh is None or identity(series.labels) in fresh
             ]
@@ -187,9 +187,10 @@ class _Gain(NamedTuple):
 
 
 class _Unfounded(NamedTuple):
-    """A counter whose first known sample lies in the interval."""
+    """A counter whose first known sample, at ``time``, lies in the interval."""
 
-    first: Sample
+    time: float
+    value: float
 
 
 def _computed(
@@ -206,7 +207,7 @@ def _computed(
     if isinstance(gain, _Unfounded):
         gain = _steps(history.get(identity(series.labels), series.samples), cut)
     if isinstance(gain, _Unfounded):
-        gain = _steps(series.samples, cut, _beginning(gain.first, targets.get(_target(series.labels), ())))
+        gain = _steps(series.samples, cut, _beginning(gain, targets.get(_target(series.labels), ())))
     if gain is None or isinstance(gain, _Unfounded):
         return None
     if mode is Mode.INCREASE:
@@ -214,7 +215,7 @@ def _computed(
     return gain.value / gain.seconds if gain.seconds > 0 else None
 
 
-def _steps(samples: Sequence[Sample], cut: Cut, before: Sample | None = None) -> _Gain | _Unfounded | None:
+def _steps(samples: Sequence[Sample], cut: Cut, before: tuple[float, float] | None = None) -> _Gain | _Unfounded | None:
     """The sum of the steps in the interval; None without a sample there. NaN is passed over.
 
     ``before`` is where to begin if the samples hold none at or before the interval.
@@ -224,12 +225,13 @@ def _steps(samples: Sequence[Sample], cut: Cut, before: Sample | None = None) ->
     since = last_time = last = math.nan
     if before is not None:
         since, last = before
-    for time, value in samples:
+    for time, text in samples:
+        value = float(text)
         if value != value or time > end:  # noqa: PLR0124 — NaN, without the cost of a call
             continue
         if time > start:
             if last != last:  # noqa: PLR0124
-                return _Unfounded((time, value))
+                return _Unfounded(time, value)
             gained = (gained or 0.0) + (value - last if value >= last else value)
             last_time = time
         else:
@@ -238,20 +240,20 @@ def _steps(samples: Sequence[Sample], cut: Cut, before: Sample | None = None) ->
     return None if gained is None else _Gain(gained, last_time - since)
 
 
-def _beginning(first: Sample, up: Sequence[Sample]) -> Sample:
-    """Where a new series' count begins.
+def _beginning(first: _Unfounded, up: Sequence[Sample]) -> tuple[float, float]:
+    """Where a new series' count begins: time and value.
 
     At zero if the target was scraped before without it; a target that was not may have counted for days, and its
     first sample is only the base line.
     """
-    seen = [time for time, value in up if value == 1 and time < first[0]]
-    return (max(seen), 0.0) if seen else first
+    seen = [time for time, value in up if float(value) == 1 and time < first.time]
+    return (max(seen), 0.0) if seen else (first.time, first.value)
 
 
 def _instant_rate(samples: Sequence[Sample], up: Sequence[Sample], cut: Cut) -> float | None:
     """The step between the last two samples, per second, as PromQL's irate; None once the target is down."""
-    known = [sample for sample in samples if sample[0] <= cut.end and not math.isnan(sample[1])][-2:]
-    down = [value for t, value in up if t <= cut.end][-1:] == [0.0]
+    known = [(time, value) for time, text in samples if time <= cut.end and not math.isnan(value := float(text))][-2:]
+    down = [float(value) for time, value in up if time <= cut.end][-1:] == [0.0]
     if len(known) < 2 or down or known[1][0] <= cut.end - cut.age_limit:
         return None
     (earlier, first), (later, last) = known

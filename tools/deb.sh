@@ -18,18 +18,20 @@ apt() {
         -o APT::Sandbox::User="$(id -un)" "$@"
 }
 
-# scratch: $new is a new folder under .cache, gone when the script ends, however it ends.
-scratch() {
+# lock: one set-up at a time (make -j, two terminals); who had to wait looks again whether it is done.
+lock() {
     mkdir -p "$cache"
-    new=$(mktemp -d "$cache/new.XXXXXX")
-    trap 'rm -rf "$new"' EXIT
-    trap 'exit 130' INT TERM
+    exec 9> "$cache/lock"
+    flock 9
 }
 
-# publish FOLDER: renames $new, complete by now, so that an interrupted run leaves nothing that looks finished.
-publish() {
+# scratch: $new is a new folder under .cache, gone when the script ends, however it ends. What is complete is renamed,
+# so that an interrupted run leaves nothing that looks finished.
+scratch() {
+    new=$(mktemp -d "$cache/new.XXXXXX")
     chmod 755 "$new"
-    mv -T "$new" "$1" 2> /dev/null || [ -d "$1" ] # another run was quicker
+    trap 'rm -rf "$new"' EXIT
+    trap 'exit 130' INT TERM
 }
 
 # deb_update: fetches the package lists; one source that fails does not hold up the others.

@@ -9,11 +9,12 @@ if command -v prometheus > /dev/null && command -v promtool > /dev/null; then
 fi
 
 home=$cache/prometheus
+[ -d "$home" ] || lock
 if [ ! -d "$home" ]; then
     echo "prometheus.sh: unpacking Prometheus under .cache (once)" >&2
     deb_update
     scratch
     deb_unpack "$new" prometheus $(deb_known promtool) # a package of its own since Debian 13
-    publish "$home"
+    mv -T "$new" "$home"
 fi
 echo "$home/usr/bin"

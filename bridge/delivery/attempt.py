@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from bridge.delivery.endpoint import Endpoint, Silence
+from bridge.delivery.replies import plain
 from bridge.delivery.verdicts import Verdict, combine, judge
 from bridge.points import Batch, Condition, Receipt
 
@@ -22,7 +23,7 @@ _SYSTEMATIC = 3  # levels of halving that may be refused throughout before it is
 class Attempt:
     """One attempt to post one batch, until a reply (or none) that speaks for all that is left of it.
 
-    ``others_pass``: the service has taken other points since it first failed at these, so the fault is in here.
+    ``others_pass``: the service takes other points, and did since it first failed at these; so the fault is in here.
     ``suspect``: it has failed at them again and again meanwhile: split them, whatever it answers. ``until`` is a reading
     of ``monotonic``, ``post_deadline`` seconds. After ``run``, ``failed`` holds the batches that were posted in vain.
     """
@@ -53,26 +54,25 @@ class Attempt:
             self._parts = deque((1, half) for half in batch.halves())
         self._settled: list[Receipt] = []
         self._alone: list[tuple[Batch, Receipt]] = []  # points refused alone, and their rejections
-        self._refusals: set[int] = set()  # statuses of those who were refused as a whole
+        self._refusals: dict[int, str] = {}  # what was refused as a whole: statuses, and the words to them
         self._posts = self._sent_bytes = self._redirects = 0
 
     def run(self) -> Receipt:
         """Do it; the receipt holds every point of the batch."""
         going = True
-        while going and self._parts and self._posts < MAX_POSTS and self._until > self._monotonic():
+        while going and self._parts and self._posts < MAX_POSTS and (left := self._until - self._monotonic()) > 0:
             level, part = self._parts.popleft()
             if level > _SYSTEMATIC and self._is_systematic():
                 break
-            going = self._post(level, part)
+            going = self._post(level, part, min(self._post_deadline, left))
         everything = [self._refused((self._batch,))] if self._is_systematic() else [*self._settled, *self._close()]
         receipt = combine(everything)
         if receipt.condition is Condition.REFUSED:
             self.failed += receipt.waiting
         return replace(receipt, posts=self._posts, sent_bytes=self._sent_bytes)
 
-    def _post(self, level: int, part: Batch) -> bool:
+    def _post(self, level: int, part: Batch, timeout: float) -> bool:
         """Post one part, and queue what comes of it; False if the reply speaks for the others too."""
-        timeout = min(self._post_deadline, self._until - self._monotonic())
         self._posts += 1
         self._sent_bytes += len(part.body)
         reply = self._endpoint.send(part.body, timeout)
@@ -84,7 +84,7 @@ class Attempt:
         if self._suspect and verdict.receipt.condition is Condition.UNREACHABLE and verdict.receipt.waiting == (part,):
             return self._isolate(level, part, verdict)
         if verdict.blunt:
-            self._refusals.add(reply.status)
+            self._refusals[reply.status] = plain(reply.words)
             if part.points == 1:
                 self._alone.append((part, verdict.receipt))
                 return True
@@ -108,14 +108,15 @@ class Attempt:
 
     def _redirect(self, level: int, verdict: Verdict) -> bool:
         self._redirects += 1
+        target = plain(verdict.location)
         if self._redirects > MAX_REDIRECTS:
-            problem = f"Azure redirects in a circle, at last to {verdict.location}: copy the connection string anew"
+            problem = f"Azure redirects in a circle, at last to {target}: copy the connection string anew"
         elif self._endpoint.redirect(verdict.location):
             self._parts.extendleft((level, batch) for batch in verdict.again)
             return True
         else:
             problem = (
-                f"{self._endpoint.url} redirects to {verdict.location}, which is not of the same Azure cloud, so nothing"
+                f"{self._endpoint.url} redirects to {target}, which is not of the same Azure cloud, so nothing"
                 " is sent there: put the right IngestionEndpoint into the connection string"
             )
         self._settled.append(Receipt(waiting=verdict.again, condition=Condition.MISCONFIGURED, detail=problem))
@@ -123,7 +124,7 @@ class Attempt:
 
     def _is_systematic(self) -> bool:
         """Whether nothing but the same unexplained 400 has come so far, and no other points ever passed meanwhile."""
-        return self._refusals == {400} and not self._settled and not self._others_pass
+        return self._refusals.keys() == {400} and not self._settled and not self._others_pass
 
     def _close(self) -> list[Receipt]:
         """What becomes of the points that no reply has settled."""
@@ -149,9 +150,11 @@ class Attempt:
         return [Receipt(waiting=rest, condition=Condition.UNREACHABLE, detail="no time was left after a redirect")]
 
     def _refused(self, waiting: tuple[Batch, ...]) -> Receipt:
-        statuses = " or ".join(map(str, sorted(self._refusals)))
-        detail = f"{self._endpoint.url} answers {statuses} to every part of a batch, so it is not the points' fault: they wait"
-        return Receipt(waiting=waiting, condition=Condition.REFUSED, detail=detail)
+        said = " and ".join(f"{status} ({words})" if words else str(status) for status, words in self._refusals.items())
+        problem = f"{self._endpoint.url} answers {said} to every part of a batch"
+        return Receipt(
+            waiting=waiting, condition=Condition.REFUSED, detail=f"{problem}, so it is not the points' fault: they wait"
+        )
 
 
 def _silence(part: Batch, silence: Silence) -> Receipt:

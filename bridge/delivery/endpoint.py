@@ -1,21 +1,14 @@
-"""Takes compressed bytes, gives the endpoint's reply, or why there is none. The only module that imports Azure's packages.
-
-Azure's exporter lends its HTTP pipeline (Entra ID, proxies, TLS) and nothing else: its storage, rate limiter, retries,
-statistics and control plane are off. It is imported late, for that takes 0.3 s.
-"""
+"""Takes compressed bytes, gives the endpoint's reply, or why there is none, within a time that nothing stretches."""
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from bridge.delivery.exporter import Entra, credential_for, exporter_for, was_not_sent
 from bridge.delivery.redirects import follow
 from bridge.delivery.replies import Reply, plain
 from bridge.errors import ConfigurationError, Finding
@@ -23,7 +16,6 @@ from bridge.errors import ConfigurationError, Finding
 if TYPE_CHECKING:
     from azure.core.pipeline import PipelineRequest, PipelineResponse
     from azure.monitor.opentelemetry.exporter import AzureMonitorMetricExporter
-    from opentelemetry.sdk.resources import Resource
 
 log = logging.getLogger(__name__)
 
@@ -31,18 +23,6 @@ _GLOBAL_ENDPOINT = "https://dc.services.visualstudio.com"
 _CONNECT_TIMEOUT = 10.0
 # A reply that names each of 5,000 items is about 1 MB; what is longer is not Azure's.
 _LONGEST_REPLY = 16_000_000
-_SIDE_CHANNELS_OFF = {
-    "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED": "true",
-    "APPLICATIONINSIGHTS_SDKSTATS_DISABLED": "true",
-    "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",
-}
-
-
-@dataclass(frozen=True)
-class Entra:
-    """Authenticate with Entra ID, as the managed or workload identity ``client_id``; None: the machine's own."""
-
-    client_id: str | None = None
 
 
 class Silence(NamedTuple):
@@ -69,8 +49,8 @@ class Endpoint:
         self._fields = {"InstrumentationKey": fields.get("instrumentationkey", "")}
         if "aadaudience" in fields:
             self._fields["AADAudience"] = fields["aadaudience"]
+        self._credential = credential_for(entra)
         try:
-            self._credential = _credential(entra)
             self._exporter = self._build()
         except ValueError as error:
             raise ConfigurationError([_finding(str(error))]) from None
@@ -92,7 +72,7 @@ class Endpoint:
             return Silence(sent=False, detail=_no_token(error), misconfigured=True)
         if late:
             return Silence(sent=exchange.begun, detail=f"no complete reply from {self.url} within {timeout:.0f} s")
-        if exchange.was_sent:
+        if exchange.begun and not was_not_sent(error):
             return Silence(sent=True, detail=f"the reply of {self.url} was lost: {plain(str(error))}")
         if self.url != self._configured:
             self._renew(self._configured)  # Azure may have moved on from where it once sent us
@@ -118,7 +98,7 @@ class Endpoint:
 
     def _build(self) -> AzureMonitorMetricExporter:
         fields = {**self._fields, "IngestionEndpoint": self.url}
-        return _exporter(";".join(f"{name}={value}" for name, value in fields.items()), credential=self._credential)
+        return exporter_for(";".join(f"{name}={value}" for name, value in fields.items()), credential=self._credential)
 
 
 class _Exchange:
@@ -136,12 +116,6 @@ class _Exchange:
         self._monotonic = monotonic
         self._deadline = monotonic() + timeout
 
-    @property
-    def was_sent(self) -> bool:
-        from azure.core.exceptions import ServiceRequestError  # noqa: PLC0415  # see the module's docstring
-
-        return self.begun and not isinstance(self.error, ServiceRequestError)
-
     def run(self) -> None:
         try:
             self._exporter.client.track(
@@ -152,7 +126,7 @@ class _Exchange:
                 raw_response_hook=self._receive,
                 stream=True,
                 connection_timeout=min(_CONNECT_TIMEOUT, self._timeout),
-                read_timeout=self._timeout,
+                read_timeout=2 * self._timeout,  # the deadline speaks first; this ends a thread that was given up
             )
         except Exception as error:  # noqa: BLE001  # whatever a network, a proxy or a server can cause
             self.error = error
@@ -170,92 +144,11 @@ class _Exchange:
                 raise TimeoutError("the reply does not end")
         headers = {name.lower(): value for name, value in http.headers.items()}
         self.reply = Reply(http.status_code, headers, bytes(body), http.request.url)
-        if http.status_code != 401:  # which makes the policy above drop its token
-            raise _Received
+        raise _Received
 
 
 class _Received(Exception):  # ends the pipeline: the exporter would read the reply again, and complain
     pass
-
-
-def context_tags(resource: Resource) -> dict[str, str]:
-    """The tags that Azure's exporter puts on every envelope for this resource: cloud role, instance, SDK version …
-
-    Its rules (``service.*``, ``k8s.*``) are its own; they are learnt from one point that it exports to nowhere.
-    """
-    from azure.core.pipeline.transport import HttpTransport  # noqa: PLC0415  # see the module's docstring
-    from opentelemetry.sdk.metrics.export import (  # noqa: PLC0415
-        Gauge,
-        Metric,
-        MetricsData,
-        NumberDataPoint,
-        ResourceMetrics,
-        ScopeMetrics,
-    )
-    from opentelemetry.sdk.util.instrumentation import InstrumentationScope  # noqa: PLC0415
-
-    class Caught(BaseException):  # no error; and the exporter swallows every Exception
-        pass
-
-    class Nowhere(HttpTransport[Any, Any]):
-        def send(self, request: Any, **_: Any) -> Any:
-            raise Caught(request.content)
-
-        def open(self) -> None: ...
-        def close(self) -> None: ...
-        def __exit__(self, *_: object) -> None: ...
-
-    metric = Metric("any", None, None, Gauge([NumberDataPoint({}, 0, 0, 0)]))
-    scope = ScopeMetrics(InstrumentationScope("any"), [metric], "")
-    with _undisturbed():
-        exporter = _exporter(f"InstrumentationKey={'0' * 8}-0000-0000-0000-{'0' * 12}", transport=Nowhere())
-        try:
-            exporter.export(MetricsData([ResourceMetrics(resource, [scope], "")]))
-        except Caught as caught:
-            tags: dict[str, str] = json.loads(caught.args[0])[0]["tags"]
-            return tags
-    raise AssertionError("the exporter sent nothing")
-
-
-def _exporter(connection_string: str, **options: Any) -> AzureMonitorMetricExporter:
-    with _undisturbed():
-        from azure.monitor.opentelemetry.exporter import AzureMonitorMetricExporter  # noqa: PLC0415  # costs 0.3 s
-
-        return AzureMonitorMetricExporter(
-            connection_string=connection_string,
-            disable_offline_storage=True,
-            max_envelopes_per_second=0,
-            retry_total=0,
-            **{"credential": None, **options},
-        )
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """The environment without what the exporter would obey in it, and with its side channels switched off.
-
-    It parses APPLICATIONINSIGHTS_CONNECTION_STRING even where another one is handed in, and fails at what it finds.
-    """
-    ours = {
-        name: os.environ.pop(name)
-        for name in list(os.environ)
-        if name.startswith(("APPLICATIONINSIGHTS_", "APPINSIGHTS_"))
-    }
-    os.environ.update(_SIDE_CHANNELS_OFF)
-    try:
-        yield
-    finally:
-        for name in _SIDE_CHANNELS_OFF:
-            del os.environ[name]
-        os.environ.update(ours)
-
-
-def _credential(entra: Entra | None) -> Any:
-    if entra is None:
-        return None
-    from azure.identity import ManagedIdentityCredential  # noqa: PLC0415  # see the module's docstring
-
-    return ManagedIdentityCredential(client_id=entra.client_id)
 
 
 def _fields(connection_string: str) -> dict[str, str]:

@@ -149,7 +149,7 @@ class _Scanner:
             raise Refused(400, f"SyntaxError: {error} at position {start}") from error
         if raw.count("{") + raw.count("[") > MOST_NESTING and _nesting(value) > MOST_NESTING:
             raise Refused(400, f"SyntaxError: nested deeper than {MOST_NESTING} at position {start}")
-        # Seen in 2017 (ApplicationInsights-Java issue 492): of JSON lines, those with NaN alone were refused, so.
+        # In 2017 the service refused, in these words, just those JSON lines that held NaN (ApplicationInsights-Java 492).
         problem = f"SyntaxError: Unexpected token {self._constants[0].lstrip('-')[0]}" if self._constants else ""
         if problem and not self._nan_per_item:
             raise Refused(400, f"{problem} at position {start}")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.resources import Resource
 
-from bridge.cycle import Cycle, Terms
+from bridge.cycle import Cycle, Patience, Terms
 from bridge.delivery import Delivery, context_tags
 from bridge.envelopes import Encoder
 from bridge.instruments import Instruments
@@ -91,10 +91,7 @@ def make_bridge() -> Iterator[MakeBridge]:
                 Encoder(sandbox.connection_string.partition("=")[2].partition(";")[0], context_tags(Resource({}))),
                 delivery,
                 instruments,
-                stop=stop,
-                clock=clock,
-                monotonic=clock,
-                sleep=clock.sleep,
+                Patience(stop, clock=clock, monotonic=clock, sleep=clock.sleep),
             )
             return Bridge(cycle, clock, prometheus, sandbox, delivery, instruments, stop)
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -166,10 +167,9 @@ def test_an_unreachable_prometheus_is_a_failure_with_one_line() -> None:
     )
 
     assert done.returncode == 1
-    assert [line for line in done.stderr.splitlines() if line.startswith("failure")] == [
-        "failure: http://127.0.0.1:9: Prometheus cannot be reached: [Errno 111] Connection refused"
-        " — is BRIDGE_PROMETHEUS_URL right?",
-    ]
+    (failure,) = [line for line in done.stderr.splitlines() if line.startswith("failure")]
+    assert failure.startswith("failure: http://127.0.0.1:9: Prometheus cannot be reached: [Errno 111]")
+    assert failure.endswith("is BRIDGE_PROMETHEUS_URL right?")
 
 
 def test_catalog_lists_what_can_be_chosen_and_the_flag_that_turns_it_on(prometheus: ScriptedPrometheus) -> None:
@@ -231,7 +231,7 @@ def test_the_daemon_runs_on_the_grid_and_tells_one_line_a_cycle(daemon: Daemon) 
 
     times = sorted({row["timestamp"] for row in daemon.sandbox.rows()})  # type: ignore[attr-defined]
     seconds = [int(moment[17:19]) for moment in times[:3]]
-    assert [(b - a) % 60 for a, b in zip(seconds, seconds[1:], strict=False)] == [1, 1]
+    assert [(b - a) % 60 for a, b in pairwise(seconds)] == [1, 1]
     assert len(times) == len(daemon.sandbox.rows())  # type: ignore[attr-defined]
 
 

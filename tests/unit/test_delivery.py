@@ -451,6 +451,16 @@ def test_once_others_have_passed_it_is_the_points_fault(delivery, sandbox, clock
     assert (rejected(receipt), receipt.condition) == ([*range(-points, 0)], Condition.DELIVERING)
 
 
+def test_a_second_outage_is_no_evidence_against_the_points(delivery, sandbox, clock):
+    """Others passed once, but just now nothing does."""
+    sandbox.script([{"status": 400, "body": "no"}, {"pass": True}, {"status": 400, "body": "no", "times": 2}])
+    for number in (1, 2, 3):
+        clock.time = delivery.post(batch(number)).not_before or clock.time
+    receipt = delivery.post(batch(1))
+
+    assert (waiting(receipt), receipt.condition) == ([1], Condition.REFUSED)
+
+
 def test_an_attempt_ends_after_64_posts_and_the_next_goes_on(delivery, sandbox):
     bad = range(30, 201, 5)
     queue = [batch(*(-number if number in bad else number for number in range(1, 201)))]

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import ipaddress
+import socket
 
 import pytest
 from azure.core.credentials import AccessToken
@@ -140,3 +141,9 @@ def test_a_client_that_does_not_trust_the_certificate_leaves_nothing_and_breaks_
     assert export(sandbox, measurements()) is MetricExportResult.FAILURE
     assert sandbox.posts() == []
     assert export(sandbox, measurements(), connection_verify=certificate[0]) is MetricExportResult.SUCCESS
+
+
+def test_a_client_that_never_shakes_hands_does_not_hold_up_the_others(start, export, certificate):
+    sandbox = start(certificate=certificate)
+    with socket.create_connection(("127.0.0.1", int(sandbox.url.rpartition(":")[2]))):
+        assert export(sandbox, measurements(), connection_verify=certificate[0]) is MetricExportResult.SUCCESS

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 from email.utils import formatdate
 
 import pytest
@@ -155,6 +156,7 @@ def test_hang_holds_the_connection_until_the_client_goes(sandbox):
 
 @pytest.mark.parametrize("entry", [{"hang": True}, {"hang": 3600}, {"delay": 3600}, {"dribble": 3600}])
 def test_close_ends_every_wait(start, entry):
+    threads = set(threading.enumerate())
     sandbox = start(scriptable=True, sleep=None)
     sandbox.script([entry])
     with connect(sandbox) as connection:
@@ -164,6 +166,7 @@ def test_close_ends_every_wait(start, entry):
         if "dribble" in entry:
             assert connection.recv(1000).endswith(b"\r\n\r\n")
         assert ended(connection)
+    assert set(threading.enumerate()) == threads
 
 
 def test_hang_for_seconds_then_closes(sandbox, clock):

@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+import struct
 
 import pytest
 
@@ -134,7 +135,11 @@ def test_a_connection_serves_many_requests_also_after_refusals(sandbox):
 
 
 def test_an_http_1_0_client_gets_a_length_instead_of_chunks(sandbox):
-    reply = raw(sandbox, b"POST /v2/track HTTP/1.0\r\nContent-Length: %d\r\n\r\n" % len(ARRAY) + ARRAY.encode())
+    reply = raw(
+        sandbox,
+        b"POST /v2/track HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: %d\r\n\r\n" % len(ARRAY)
+        + ARRAY.encode(),
+    )
     head, _, body = reply.partition(b"\r\n\r\n")
     assert (b"Transfer-Encoding" in head, b"Content-Length: %d\r\n" % len(body) in head) == (False, True)
     assert json.loads(body)["itemsAccepted"] == 2
@@ -161,3 +166,21 @@ def test_a_text_of_a_sender_cannot_break_out_of_the_status_line(sandbox):
     answer = post(sandbox, [changed("data/baseType", "x\r\nSet-Cookie: a=b\r\n\r\nü")])
     assert (answer.status, answer.reason) == (400, "Unknown domain type 'x??Set-Cookie: a=b?????'")
     assert answer.headers["Set-Cookie"] is None
+
+
+def test_a_failure_of_the_sandbox_itself_is_logged_and_ends_the_connection_alone(start, caplog):
+    def broken():
+        raise RuntimeError("no clock")
+
+    sandbox = start(now=broken)
+    assert raw(sandbox, FRAME + b"Content-Length: %d\r\n\r\n" % len(ARRAY) + ARRAY.encode()) == b""
+    assert [record.getMessage() for record in caplog.records] == ["the sandbox failed on a request"]
+    assert caplog.records[0].exc_info[0] is RuntimeError
+
+
+def test_a_client_that_resets_its_connection_is_nothing_to_log(sandbox, caplog):
+    with connect(sandbox) as connection:
+        connection.sendall(FRAME + b"Content-Length: 99\r\n\r\n[")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sandbox.close()
+    assert caplog.records == []
