@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from bridge.selection import Mode, Selection
-from bridge.triton import EXPOSED, recorded
+from bridge.triton import EXPOSED, Kind, recorded
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,14 @@ def catalog(selection: Selection | None, present: Collection[str] | None) -> lis
     def line(name: str, kind: str, unit: str, meaning: str, enabled_by: str) -> Line:
         modes = chosen.get(name, [])
         has = None if present is None else name in present
-        if kind == "counter" and Mode.VALUE.value in modes:
+        if kind == Kind.COUNTER.value and Mode.VALUE.value in modes:
             advice = f'sends the accumulation; exact: {{"metric": "{name}", "mode": "increase"}}'
         else:
             advice = "" if has or not enabled_by else f"turned on by {enabled_by}"
         return Line(name, kind, unit, meaning, has, ", ".join(modes), advice)
 
-    lines = [line(known.name, known.kind, known.unit, known.meaning, known.enabled_by) for known in EXPOSED]
-    lines += [line(rule.name, "gauge", "", rule.meaning, "") for rule in recorded()]
+    lines = [line(known.name, known.kind.value, known.unit, known.meaning, known.enabled_by) for known in EXPOSED]
+    lines += [line(rule.name, "gauge", rule.unit, rule.meaning, "") for rule in recorded()]
     known_names = {found.name for found in lines}
     others = sorted((set(present or ()) | set(chosen)) - known_names)
     return lines + [line(name, "", "", "", "") for name in others]

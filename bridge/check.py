@@ -9,17 +9,17 @@ from __future__ import annotations
 import difflib
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 import requests
 
 from bridge.durations import format_duration, parse_duration
 from bridge.errors import Finding, PrometheusError, PrometheusRefused, Severity
 from bridge.prometheus import Prometheus, Rule, Target
-from bridge.queries import Kind, Window, questions
+from bridge.queries import Window, questions
 from bridge.selection import Mode, Selection
 from bridge.settings import Settings
-from bridge.triton import EXPOSED, recorded
+from bridge.triton import EXPOSED, Kind, recorded
 
 # Bytes of a point as Log Analytics bills it: the text of the stored columns, by our envelopes with four labels.
 BILLED_BYTES = 450
@@ -28,7 +28,7 @@ _WINDOW = re.compile(r"\b(i?rate|increase|delta|idelta|deriv)\s*\((?:[^()\[\]]|\
 
 def check_selection(selection: Selection) -> Iterator[Finding]:
     """What can be said of the selection alone."""
-    counters = {metric.name for metric in EXPOSED if metric.kind == "counter"}
+    counters = {metric.name for metric in EXPOSED if metric.kind is Kind.COUNTER}
     for entry in selection.entries:
         if entry.metric in counters and entry.mode is Mode.VALUE:
             yield Finding(
@@ -77,7 +77,10 @@ def check_endpoint(settings: Settings) -> Iterator[Finding]:
         )
 
 
-def _check_targets(targets: Iterable[Target]) -> Iterator[Finding]:
+def _check_targets(targets: Collection[Target]) -> Iterator[Finding]:
+    if not targets:
+        remedy = "does its configuration name Triton? A target that was just added takes some seconds to appear"
+        yield Finding("targets", "Prometheus scrapes nothing", remedy, Severity.WARNING)
     for target in targets:
         if target.health == "down":
             yield Finding(
@@ -107,7 +110,7 @@ def _check_windows(place: str, expr: str, scrape_interval: float) -> Iterator[Fi
 
 
 def _check_names(selection: Selection, present: set[str], loaded: set[str]) -> Iterator[Finding]:
-    flags = {metric.name: metric.enabled_by for metric in EXPOSED}
+    known = {metric.name: metric for metric in EXPOSED}
     ours = {rule.name for rule in recorded()}
     for entry in selection.entries:
         if not entry.metric or entry.metric in present:
@@ -119,10 +122,11 @@ def _check_names(selection: Selection, present: set[str], loaded: set[str]) -> I
                 "add prometheus/rules/triton.yml to its rule_files",
             )
             continue
-        near = difflib.get_close_matches(entry.metric, present | set(flags) | ours, n=3)
+        near = difflib.get_close_matches(entry.metric, present | set(known) | ours, n=3)
         remedy = f"nearest: {', '.join(near)}" if near else "triton-bridge catalog lists what can be chosen"
-        if entry.metric in flags:
-            remedy = f"Triton exposes it with {flags[entry.metric]}"
+        if metric := known.get(entry.metric):
+            remedy = f"Triton exposes it {f'with {metric.enabled_by}' if metric.enabled_by else 'by default'}"
+            remedy += f", since release {metric.since}"
         elif entry.metric in ours:
             remedy = "it appears after two scrapes of its source"
         yield Finding(entry.place, f"Prometheus has no {entry.metric} now", remedy, Severity.WARNING)
@@ -154,16 +158,9 @@ def _check_volume(
     now: float,
     scrape_interval: float,
 ) -> Iterator[Finding]:
-    series = sum(
-        len(prometheus.ask(question.expr, now))
-        for question in questions(
-            selection,
-            Window(settings.interval, scrape_interval),
-            match=settings.match,
-            check_age=False,
-        )
-        if question.kind is not Kind.EXPRESSION  # of which a bad one is told above
-    )
+    window = Window(settings.interval, scrape_interval)
+    asked = questions(selection, window, match=settings.match, check_age=False)
+    series = sum(_size(prometheus, question.expr, now) for question in asked)
     if series > settings.max_series:
         yield Finding(
             "BRIDGE_MAX_SERIES",
@@ -177,6 +174,13 @@ def _check_volume(
         f"billed, at {BILLED_BYTES} bytes a point",
         severity=Severity.NOTE,
     )
+
+
+def _size(prometheus: Prometheus, expr: str, now: float) -> int:
+    try:
+        return len(prometheus.ask(expr, now))
+    except PrometheusRefused:  # a query of the user's own, of which another finding tells
+        return 0
 
 
 def findings(settings: Settings, selection: Selection, prometheus: Prometheus | None) -> Iterator[Finding]:

@@ -43,6 +43,7 @@ log = logging.getLogger(__name__)
 DRAIN_SECONDS = 10.0  # what docker stop grants before it kills
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _NO_KEY = "00000000-0000-0000-0000-000000000000"
+_SANDBOX_ROWS = 10_000  # some 12 MB
 _EPOCH = datetime.fromtimestamp(0, timezone.utc)
 
 
@@ -81,7 +82,7 @@ def build(
         closing.callback(prometheus.close)
         key, string = _NO_KEY, ""
         if settings.sandbox:
-            sandbox = closing.enter_context(Sandbox())
+            sandbox = closing.enter_context(Sandbox(max_rows=_SANDBOX_ROWS))
             string = sandbox.connection_string
             log.info("sandbox in Azure's place: what arrives is shown at %s", sandbox.url)
         elif settings.connection:

@@ -1,4 +1,4 @@
-"""Takes nothing, shows the main job: real Triton, real Prometheus, the bridge, and what arrives in Application Insights.
+"""Takes nothing, shows the main job: real Triton, real Prometheus, the bridge, and what arrives at Azure's end.
 
 No account and no container: the sandbox stands in Azure's place. ``make demo`` runs it; ``make demo KEEP=1`` keeps
 everything running until Ctrl-C.

@@ -68,11 +68,11 @@ class Endpoint:
             return reply
         if late:
             self._renew(self.url)  # its connection is lost to us, and may yet answer
-        if not exchange.begun and self._entra:
+        if self._entra and not exchange.authorized:
             return Silence(sent=False, detail=_no_token(error), misconfigured=True)
         if late:
-            return Silence(sent=exchange.begun, detail=f"no complete reply from {self.url} within {timeout:.0f} s")
-        if exchange.begun and not was_not_sent(error):
+            return Silence(sent=True, detail=f"no complete reply from {self.url} within {timeout:.0f} s")
+        if not was_not_sent(error):
             return Silence(sent=True, detail=f"the reply of {self.url} was lost: {plain(str(error))}")
         if self.url != self._configured:
             self._renew(self._configured)  # Azure may have moved on from where it once sent us
@@ -107,7 +107,7 @@ class _Exchange:
     def __init__(
         self, exporter: AzureMonitorMetricExporter, body: bytes, timeout: float, monotonic: Callable[[], float]
     ) -> None:
-        self.begun = False
+        self.authorized = False
         self.reply: Reply | None = None
         self.error: Exception | None = None
         self._exporter = exporter
@@ -122,7 +122,7 @@ class _Exchange:
                 self._body,  # type: ignore[call-overload]  # takes bytes; only its annotation leaves them out
                 content_type="application/json",
                 headers={"Content-Encoding": "gzip"},
-                raw_request_hook=self._begin,
+                raw_request_hook=self._go,
                 raw_response_hook=self._receive,
                 stream=True,
                 connection_timeout=min(_CONNECT_TIMEOUT, self._timeout),
@@ -131,9 +131,9 @@ class _Exchange:
         except Exception as error:  # noqa: BLE001  # whatever a network, a proxy or a server can cause
             self.error = error
 
-    def _begin(self, _: PipelineRequest[Any]) -> None:
+    def _go(self, _: PipelineRequest[Any]) -> None:
         # The hook comes after the token has been got and before the request goes out.
-        self.begun = True
+        self.authorized = True
 
     def _receive(self, response: PipelineResponse[Any, Any]) -> None:
         http = response.http_response

@@ -22,7 +22,7 @@ _CLOUDS = (
     ("applicationinsights.azure.us", "applicationinsights.us", "monitor.azure.us"),
     ("applicationinsights.azure.cn", "monitor.azure.cn"),
 )
-_is_host = re.compile(r"[a-z0-9.-]+|[0-9a-f:.]+").fullmatch
+_is_host = re.compile(r"([a-z0-9-]+\.)*[a-z0-9-]+|[0-9a-f.]*:[0-9a-f:.]*").fullmatch
 
 
 def follow(asked: str, target: str) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -15,22 +14,12 @@ from pathlib import Path
 import pytest
 
 from bridge.sandbox import Sandbox
+from examples.stack import wait
+from tests.scripted.program import Daemon, triton_bridge
 from tests.scripted.prometheus import ScriptedPrometheus
 
 KEY = "1a2b3c4d-1111-2222-3333-444455556666"
 INTERVAL = 1.0
-
-
-def triton_bridge(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the program with nothing in its environment but what is given."""
-    return subprocess.run(
-        [sys.executable, "-m", "bridge", *arguments],
-        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 @pytest.fixture
@@ -181,58 +170,33 @@ def test_catalog_lists_what_can_be_chosen_and_the_flag_that_turns_it_on(promethe
     assert lines["nv_inference_count_irate"]["present"] is None
 
 
-class Daemon:
-    """The daemon in a process of its own, its log in a file."""
-
-    def __init__(self, log: Path, **environment: str) -> None:
-        self._log = log
-        with log.open("wb") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "bridge", "run", "--listen", "127.0.0.1:0"],
-                env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", **environment},
-                stdout=out,
-                stderr=out,
-            )
-
-    @property
-    def log(self) -> str:
-        return self._log.read_text()
-
-    def wait_for(self, text: str, times: int = 1) -> None:
-        """Until the log holds the text so many times."""
-        for _ in range(600):
-            if self.log.count(text) >= times:
-                return
-            assert self.process.poll() is None, self.log
-            time.sleep(0.05)
-        raise AssertionError(f"no {text!r} in:\n{self.log}")
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(scriptable=True) as running:
+        yield running
 
 
 @pytest.fixture
-def daemon(tmp_path: Path, prometheus: ScriptedPrometheus, selection: str) -> Iterator[Daemon]:
-    with Sandbox() as sandbox:
-        running = Daemon(
-            tmp_path / "log",
-            APPLICATIONINSIGHTS_CONNECTION_STRING=sandbox.connection_string,
-            BRIDGE_PROMETHEUS_URL=prometheus.url,
-            BRIDGE_METRICS_FILE=selection,
-            BRIDGE_INTERVAL="1s",
-            BRIDGE_SETTLE_DELAY="0s",
-            BRIDGE_PROMETHEUS_HEADERS="X-Scope=very-secret",
-        )
-        running.sandbox = sandbox  # type: ignore[attr-defined]
+def daemon(tmp_path: Path, prometheus: ScriptedPrometheus, selection: str, sandbox: Sandbox) -> Iterator[Daemon]:
+    with Daemon(
+        tmp_path / "log",
+        APPLICATIONINSIGHTS_CONNECTION_STRING=sandbox.connection_string,
+        BRIDGE_PROMETHEUS_URL=prometheus.url,
+        BRIDGE_METRICS_FILE=selection,
+        BRIDGE_INTERVAL="1s",
+        BRIDGE_SETTLE_DELAY="0s",
+        BRIDGE_PROMETHEUS_HEADERS="X-Scope=very-secret",
+    ) as running:
         yield running
-        running.process.kill()
-        running.process.wait()
 
 
-def test_the_daemon_runs_on_the_grid_and_tells_one_line_a_cycle(daemon: Daemon) -> None:
+def test_the_daemon_runs_on_the_grid_and_tells_one_line_a_cycle(daemon: Daemon, sandbox: Sandbox) -> None:
     daemon.wait_for("settled, 1 metrics, 1 points (1 accepted)", times=3)
 
-    times = sorted({row["timestamp"] for row in daemon.sandbox.rows()})  # type: ignore[attr-defined]
+    times = sorted({row["timestamp"] for row in sandbox.rows()})
     seconds = [int(moment[17:19]) for moment in times[:3]]
     assert [(b - a) % 60 for a, b in pairwise(seconds)] == [1, 1]
-    assert len(times) == len(daemon.sandbox.rows())  # type: ignore[attr-defined]
+    assert len(times) == len(sandbox.rows())
 
 
 def test_start_up_tells_version_settings_selection_and_what_it_found_of_prometheus(daemon: Daemon) -> None:
@@ -259,22 +223,22 @@ def test_a_signal_ends_it_in_order(daemon: Daemon, signum: int) -> None:
     assert "Traceback" not in daemon.log
 
 
-def test_a_second_signal_ends_it_at_once(tmp_path: Path, prometheus: ScriptedPrometheus, selection: str) -> None:
-    with Sandbox(scriptable=True) as sandbox:
-        sandbox.script([{"hang": 30, "times": 100}])
-        running = Daemon(
-            tmp_path / "log",
-            APPLICATIONINSIGHTS_CONNECTION_STRING=sandbox.connection_string,
-            BRIDGE_PROMETHEUS_URL=prometheus.url,
-            BRIDGE_METRICS_FILE=selection,
-            BRIDGE_INTERVAL="30s",
-            BRIDGE_SETTLE_DELAY="0s",
-        )
-        for _ in range(600):
-            if "status page" in running.log and prometheus.asked:
-                break
-            time.sleep(0.05)
-        time.sleep(0.5)
+def test_a_second_signal_ends_it_at_once(
+    tmp_path: Path,
+    prometheus: ScriptedPrometheus,
+    selection: str,
+    sandbox: Sandbox,
+) -> None:
+    sandbox.script([{"hang": 30, "times": 100}])
+    with Daemon(
+        tmp_path / "log",
+        APPLICATIONINSIGHTS_CONNECTION_STRING=sandbox.connection_string,
+        BRIDGE_PROMETHEUS_URL=prometheus.url,
+        BRIDGE_METRICS_FILE=selection,
+        BRIDGE_INTERVAL="30s",
+        BRIDGE_SETTLE_DELAY="0s",
+    ) as running:
+        wait(lambda: sandbox.replies_left < 100, "nothing was posted")
         running.process.send_signal(signal.SIGINT)
         running.wait_for("finishing the cycle under way")
         running.process.send_signal(signal.SIGINT)

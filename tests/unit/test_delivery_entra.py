@@ -129,6 +129,13 @@ def test_a_token_that_is_refused_costs_no_point(delivery, sandbox, identity, tru
     assert "role 'Monitoring Metrics Publisher'" in receipt.detail
 
 
+def test_a_reply_that_is_lost_is_not_blamed_on_the_token(delivery, sandbox, identity, trusted):
+    sandbox.script([{"hang": 0}])
+    receipt = delivery(Entra()).post(batch(sandbox.connection_string))
+
+    assert (receipt.condition, receipt.possibly_repeated) == (Condition.UNREACHABLE, 1)
+
+
 def test_no_token_goes_out_without_tls(monkeypatch, identity):
     with Sandbox(now=lambda: NOW) as plain:
         delivery = Delivery(plain.connection_string, entra=Entra(), clock=lambda: NOW)

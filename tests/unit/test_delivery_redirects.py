@@ -43,6 +43,8 @@ def test_a_redirect_within_a_cloud_a_host_or_a_machine_is_followed(asked, target
         (GLOBAL, "https://dc.services.visualstudio.com@evil.example/"),
         (GLOBAL, "https://evil.example#@dc.services.visualstudio.com/"),
         (GLOBAL, "http://dc.services.visualstudio.com/v2.1/track"),
+        (GLOBAL.replace("https", "http"), REGIONAL.replace("https", "http")),
+        (GLOBAL, "//.dc.services.visualstudio.com"),
         (GLOBAL, "http://127.0.0.1/"),
         (GLOBAL, "ftp://dc.services.visualstudio.com/"),
         (GLOBAL, "https://dc.services.visualstudio.com:port/"),

@@ -265,6 +265,13 @@ def test_an_index_outside_the_batch_is_logged_and_the_count_kept_honest(caplog):
     assert "one that was not sent" in caplog.text
 
 
+def test_of_two_errors_of_one_item_the_first_counts():
+    errors = [{"index": 1, "statusCode": status, "message": ""} for status in (500, 400)]
+    body = json.dumps({"itemsReceived": 2, "itemsAccepted": 1, "errors": errors}).encode()
+
+    assert ids(*verdict(206, body, points=2).receipt.waiting) == [1]
+
+
 def test_a_batch_of_which_all_items_wait_stays_the_same_bytes():
     """So that its failures can be counted."""
     one = batch(2)

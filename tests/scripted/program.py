@@ -1,0 +1,56 @@
+"""Takes arguments and an environment, gives the program as a user runs it: in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+
+def environment(given: dict[str, str]) -> dict[str, str]:
+    """Nothing but what is given, and what any process has."""
+    return {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **given}
+
+
+def triton_bridge(*arguments: str, **given: str) -> subprocess.CompletedProcess[str]:
+    """Run the program to its end."""
+    command = [sys.executable, "-m", "bridge", *arguments]
+    return subprocess.run(command, env=environment(given), capture_output=True, text=True, timeout=120, check=False)
+
+
+class Daemon:
+    """``triton-bridge run``, its output in a file. ``with Daemon(file, NAME="value") as daemon: …`` kills it at the end."""
+
+    def __init__(self, log: Path, **given: str) -> None:
+        self._log = log
+        with log.open("wb") as out:
+            command = [sys.executable, "-m", "bridge", "run", "--listen", "127.0.0.1:0"]
+            self.process = subprocess.Popen(command, env=environment(given), stdout=out, stderr=out)
+
+    def __enter__(self) -> Daemon:  # noqa: PYI034 — Self needs Python 3.11
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    @property
+    def log(self) -> str:
+        """What it has written so far."""
+        return self._log.read_text()
+
+    @property
+    def url(self) -> str:
+        """Where its page is, without the slash at the end."""
+        self.wait_for("status page at ")
+        return self.log.partition("status page at ")[2].partition("\n")[0].rstrip("/")
+
+    def wait_for(self, text: str, times: int = 1, seconds: float = 60) -> None:
+        """Until its output holds the text so many times."""
+        end = time.monotonic() + seconds
+        while self.log.count(text) < times:
+            assert self.process.poll() is None, self.log
+            assert time.monotonic() < end, f"no {text!r} in:\n{self.log}"
+            time.sleep(0.05)
