@@ -138,7 +138,8 @@ def _cycle(url: str, mode: str, sink: Any) -> Any:
 _SANDBOX = f"""
 import signal
 from bridge.sandbox import Sandbox
-sandbox = Sandbox(now=lambda: {T}, max_rows=1000).start()
+sandbox = Sandbox(now=lambda: {T}, max_rows=1000)
+sandbox.start()
 print(sandbox.connection_string, flush=True)
 signal.pause()
 """

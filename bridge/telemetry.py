@@ -92,7 +92,10 @@ def orphans(samples: Iterable[Series], selection: Selection, cut: Cut) -> list[L
     return [
         series.labels
         for series in samples
-        if series.labels["__name__"] in counters and isinstance(_steps(series.samples, cut), _Unfounded)
+        # The first two are quickly said of nearly all.
+        if (series.samples[0][0] > cut.start or series.samples[0][1] == "NaN")
+        and series.labels["__name__"] in counters
+        and isinstance(_steps(series.samples, cut), _Unfounded)
     ]
 
 
@@ -180,7 +183,7 @@ def _target(labels: Labels) -> tuple[str, str]:
 
 
 class _Gain(NamedTuple):
-    """What a counter gained, and over how many seconds: from the sample before the first step to the last one."""
+    """What a counter gained, and in how many seconds: from the sample before the first step to the last one."""
 
     value: float
     seconds: float

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bridge.delivery.exporter import Entra, credential_for, exporter_for, was_not_sent
@@ -54,15 +55,12 @@ class Endpoint:
             self._exporter = self._build()
         except ValueError as error:
             raise ConfigurationError([_finding(str(error))]) from None
+        self._poster = _Poster()
 
     def send(self, body: bytes, timeout: float) -> Reply | Silence:
         """POST gzip bytes, and wait for the whole reply at most ``timeout`` seconds."""
         exchange = _Exchange(self._exporter, body, timeout, self._monotonic)
-        # In a thread of its own: a time-out of the socket starts anew with every byte, and a DNS server knows none.
-        thread = threading.Thread(target=exchange.run, name="post", daemon=True)
-        thread.start()
-        thread.join(timeout)
-        late = thread.is_alive()
+        late = not self._poster.run(exchange, timeout)
         reply, error = exchange.reply, exchange.error
         if reply:
             return reply
@@ -89,16 +87,42 @@ class Endpoint:
 
     def close(self) -> None:
         """Close the connections."""
+        self._poster.dismiss()
         self._exporter.client.close()
 
     def _renew(self, url: str) -> None:
         self.close()
         self.url = url
+        self._poster = _Poster()
         self._exporter = self._build()
 
     def _build(self) -> AzureMonitorMetricExporter:
         fields = {**self._fields, "IngestionEndpoint": self.url}
         return exporter_for(";".join(f"{name}={value}" for name, value in fields.items()), credential=self._credential)
+
+
+class _Poster:
+    """A thread that posts, apart from the one that waits: a time-out of the socket starts anew with every byte.
+
+    One for all posts, until it is given up: azure-core leaves 4 kB behind in every thread that it has run in.
+    """
+
+    def __init__(self) -> None:
+        self._exchanges: SimpleQueue[_Exchange | None] = SimpleQueue()
+        threading.Thread(target=self._work, name="post", daemon=True).start()
+
+    def run(self, exchange: _Exchange, timeout: float) -> bool:
+        """Run it; whether it ended in time."""
+        self._exchanges.put(exchange)
+        return exchange.ended.wait(timeout)
+
+    def dismiss(self) -> None:
+        """Let the thread end, when it can."""
+        self._exchanges.put(None)
+
+    def _work(self) -> None:
+        while exchange := self._exchanges.get():
+            exchange.run()
 
 
 class _Exchange:
@@ -107,6 +131,7 @@ class _Exchange:
     def __init__(
         self, exporter: AzureMonitorMetricExporter, body: bytes, timeout: float, monotonic: Callable[[], float]
     ) -> None:
+        self.ended = threading.Event()
         self.authorized = False
         self.reply: Reply | None = None
         self.error: Exception | None = None
@@ -130,6 +155,8 @@ class _Exchange:
             )
         except Exception as error:  # noqa: BLE001  # whatever a network, a proxy or a server can cause
             self.error = error
+        finally:
+            self.ended.set()
 
     def _go(self, _: PipelineRequest[Any]) -> None:
         # The hook comes after the token has been got and before the request goes out.

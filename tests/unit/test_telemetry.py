@@ -30,17 +30,22 @@ T = 1_700_000_040.0
 INTERVAL = 60.0
 LOOKBACK = 30.0
 CUT = Cut(T - INTERVAL, T, INTERVAL)
-UP = Series({"__name__": "up", "job": "triton", "instance": "t:8002"}, [(T - 50, 1.0), (T - 5, 1.0)])
+UP = Series({"__name__": "up", "job": "triton", "instance": "t:8002"}, [(T - 50, "1"), (T - 5, "1")])
 
 
 def select(*metrics: object) -> Selection:
     return parse(json.dumps({"customMetrics": list(metrics)}))
 
 
+def written(value: float) -> str:
+    """A value as Prometheus writes it."""
+    return {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}.get(repr(value), repr(value))
+
+
 def series(name: str, *samples: tuple[float, float], **labels: str) -> Series:
     """A series of the target ``t:8002``; the times are seconds before (negative) or after T."""
     target = {"__name__": name, "job": "triton", "instance": "t:8002"}
-    return Series({**target, **labels}, [(T + t, v) for t, v in samples])
+    return Series({**target, **labels}, [(T + t, written(v)) for t, v in samples])
 
 
 def values(reading: Reading) -> dict[str, list[float]]:
@@ -109,7 +114,7 @@ def test_a_metric_that_is_selected_twice_is_read_from_its_own_answer() -> None:
 
 
 def test_a_query_is_sent_under_its_name_with_the_labels_it_left() -> None:
-    answers = Answers(expressions={"total": [Series({"model": "a"}, [(T, 7.0)])]})
+    answers = Answers(expressions={"total": [Series({"model": "a"}, [(T, "7")])]})
     (metric,) = translate(select({"query": "sum(m)", "name": "total"}), answers, CUT, max_series=9).metrics
 
     assert (metric.name, metric.data.data_points[0].attributes) == ("total", {"model": "a"})
@@ -293,8 +298,8 @@ def test_cycle_by_cycle_the_gains_are_what_the_raw_samples_gained(
     samples, ups = life
     labels, selection = {"__name__": "m"}, select({"metric": "m", "mode": "increase"})
 
-    def between(what: list[tuple[float, float]], start: float, end: float) -> list[tuple[float, float]]:
-        return [(t, v) for t, v in what if start < t <= end]
+    def between(what: list[tuple[float, float]], start: float, end: float) -> list[tuple[float, str]]:
+        return [(t, written(v)) for t, v in what if start < t <= end]
 
     total = 0.0
     time = math.floor((T - 1260) / interval) * interval
@@ -302,7 +307,9 @@ def test_cycle_by_cycle_the_gains_are_what_the_raw_samples_gained(
         time += interval
         cut = Cut(time - interval, time, interval)
         answers = Answers(
-            samples=[Series(labels, between(samples, time - interval - LOOKBACK - 1, time))],
+            samples=[Series(labels, found)]
+            if (found := between(samples, time - interval - LOOKBACK - 1, time))
+            else [],
             up=[Series({"__name__": "up"}, between(ups, time - interval - 1, time))],
         )
         if orphans(answers.samples, selection, cut):
