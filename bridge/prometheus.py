@@ -149,7 +149,7 @@ def _read(response: requests.Response, *_: object, **__: object) -> requests.Res
     if response.is_redirect:
         return response
     answer = _Answer()
-    answer.__setstate__(response.__getstate__())
+    vars(answer).update(vars(response))
     try:
         document = answer.json()
         failed = document.get("status") != "success"
