@@ -262,4 +262,4 @@ def sandbox(
     stop = threading.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: stop.set())
-    serve(host, port, scriptable=scriptable, announce=print, stop=stop)
+    serve(host, port, scriptable=scriptable, announce=functools.partial(print, flush=True), stop=stop)
