@@ -144,6 +144,9 @@ class _Scanner:
                 json.dumps(value, ensure_ascii=False).encode()  # fails on half of a surrogate pair
         except json.JSONDecodeError as error:
             self.position = error.pos
+            if error.msg.startswith("Illegal trailing comma"):  # Python 3.13 points at it, the others behind it
+                rest = self.text[error.pos + 1 :]
+                self.position += 1 + len(rest) - len(rest.lstrip())
             raise self.unexpected() from error
         except (ValueError, RecursionError) as error:  # a repeated name, half a pair, thousands of digits, of brackets
             raise Refused(400, f"SyntaxError: {error} at position {start}") from error
