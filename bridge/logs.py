@@ -28,7 +28,8 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 # At INFO libraries tell of traffic that the bridge reports itself. The exporter's errors print whole envelopes, key and
 # labels included; the bridge tells of the same failures in its own words.
 _LIBRARIES = {
-    **dict.fromkeys(("apscheduler", "azure", "msal", "opentelemetry", "requests", "urllib3"), logging.WARNING),
+    **dict.fromkeys(("azure", "msal", "opentelemetry", "requests", "urllib3"), logging.WARNING),
+    "apscheduler": logging.ERROR,  # an alarm that it skips is told by the daemon
     "azure.monitor.opentelemetry.exporter": logging.CRITICAL,
 }
 

@@ -196,7 +196,7 @@ def test_what_lies_below_the_level_is_not_written(make_log: MakeLog, level: str)
     assert output.messages == shown[shown.index(level.upper()) :]
 
 
-@pytest.mark.parametrize("library", ["azure.core.pipeline.policies.http_logging_policy", "urllib3", "apscheduler"])
+@pytest.mark.parametrize("library", ["azure.core.pipeline.policies.http_logging_policy", "urllib3"])
 def test_libraries_are_heard_from_warning_on(make_log: MakeLog, library: str) -> None:
     output, _, _ = make_log("debug")
 
@@ -204,6 +204,15 @@ def test_libraries_are_heard_from_warning_on(make_log: MakeLog, library: str) ->
     logging.getLogger(library).warning("trouble")
 
     assert output.messages == ["trouble"]
+
+
+def test_an_alarm_that_the_scheduler_skips_is_left_to_the_daemon(make_log: MakeLog) -> None:
+    output, _, _ = make_log("debug")
+
+    logging.getLogger("apscheduler.scheduler").warning("skipped")
+    logging.getLogger("apscheduler.executors.default").error("raised")
+
+    assert output.messages == ["raised"]
 
 
 def test_libraries_do_not_undercut_the_level(make_log: MakeLog) -> None:

@@ -1,0 +1,104 @@
+"""The loop of the daemon: what it makes of turns that are late, missed, not due, or broken."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections import deque
+from collections.abc import Iterator
+
+import pytest
+
+from bridge.daemon import Turns
+from bridge.instruments import Instruments
+from bridge.points import Condition, Outcome, Report, Settlement
+from tests.flow.conftest import INTERVAL, MakeBridge, T
+
+
+@pytest.fixture(autouse=True)
+def _collector() -> Iterator[None]:
+    """The loop takes the garbage collector into its own hands."""
+    yield
+    gc.enable()
+
+
+class Scripted:
+    """A cycle that gives prescribed reports: the loop alone is looked at here."""
+
+    interval = INTERVAL
+
+    def __init__(self, *reports: Report | Exception | None) -> None:
+        self.reports = deque(reports)
+        self.asked: list[float | None] = []
+
+    def next_time(self, last: float | None) -> float:
+        self.asked.append(last)
+        newest = self.reports[0]
+        return newest.time if isinstance(newest, Report) else T
+
+    def run(self, _: float) -> Report | None:
+        report = self.reports.popleft()
+        if isinstance(report, Exception):
+            raise report
+        return report
+
+
+def settled(time: float) -> Report:
+    return Report(time, Settlement.SETTLED, {Outcome.ACCEPTED: 1}, condition=Condition.DELIVERING)
+
+
+def turns(cycle: Scripted) -> tuple[Turns, Instruments]:
+    instruments = Instruments("0")
+    return Turns(cycle, instruments), instruments  # type: ignore[arg-type]
+
+
+def test_grid_times_that_passed_are_told_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    loop, instruments = turns(Scripted(settled(T), settled(T + 4 * INTERVAL)))
+    loop.turn()
+    loop.turn()
+
+    assert instruments.missed_cycles._value.get() == 3
+    assert loop.board.snapshot().missed == 3
+    assert "3 grid times before" in caplog.text
+
+
+def test_consecutive_grid_times_miss_nothing() -> None:
+    loop, instruments = turns(Scripted(settled(T), settled(T + INTERVAL)))
+    loop.turn()
+    loop.turn()
+
+    assert instruments.missed_cycles._value.get() == 0
+
+
+def test_a_turn_that_was_not_due_leaves_its_grid_time_to_the_next() -> None:
+    cycle = Scripted(settled(T), None, settled(T + INTERVAL))
+    loop, _ = turns(cycle)
+    for _ in range(3):
+        loop.turn()
+
+    assert cycle.asked == [None, T, T]
+
+
+def test_a_fault_of_the_bridge_ends_the_turn_and_not_the_loop(caplog: pytest.LogCaptureFixture) -> None:
+    loop, _ = turns(Scripted(ZeroDivisionError("oops"), settled(T)))
+    loop.turn()
+    loop.turn()
+
+    assert "a fault of the bridge itself" in caplog.text
+    assert loop.board.snapshot().cycles[Settlement.SETTLED] == 1
+    assert loop.idle.is_set()
+
+
+def test_a_gap_is_an_error_line_and_never_called_delivered(
+    make_bridge: MakeBridge,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bridge = make_bridge("m", now=T + 5)
+    bridge.prometheus.add("m", [(T - 5, 1)])
+    bridge.sandbox.script([{"status": 500, "times": 1000}])
+    with caplog.at_level(logging.INFO):
+        Turns(bridge.cycle, bridge.instruments).turn()
+
+    (gap,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert gap.getMessage().startswith("gap at 2026-11-18T11:07:00Z: 1 points were not delivered")
+    assert "settled" not in caplog.text
