@@ -41,8 +41,8 @@ def replies(series: int) -> Iterator[str]:
 
 def bridge(url: str, mode: str) -> dict[str, float]:
     """CPU, bytes and memory of whole cycles, whose batches nobody takes."""
-    from bridge.daemon import collect_between_cycles
     from bridge.points import Receipt
+    from bridge.turns import collect_between_cycles
 
     class Counter:
         points = bytes = 0
@@ -97,8 +97,8 @@ def exporter(url: str, mode: str) -> dict[str, float]:
 
 def growth(url: str, cycles: int) -> dict[str, float]:
     """Resident memory after that many whole cycles, posted to the sandbox in another process."""
-    from bridge.daemon import collect_between_cycles
     from bridge.delivery import Delivery
+    from bridge.turns import collect_between_cycles
 
     command = [sys.executable, "-c", _SANDBOX]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as sandbox:

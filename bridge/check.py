@@ -1,7 +1,7 @@
 """Takes settings, a selection and a Prometheus, gives findings: everything that will go wrong, before it does.
 
-The original of this bridge died of two silent defects: rate windows shorter than two scrapes, which are always empty,
-and rules that were never loaded. Both are findings here.
+The original of this bridge died of two silent defects: rate windows too short to ever hold two samples, and rules that
+were never loaded. Both are findings here.
 """
 
 from __future__ import annotations
@@ -9,21 +9,23 @@ from __future__ import annotations
 import difflib
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 
 import requests
 
 from bridge.durations import format_duration, parse_duration
-from bridge.errors import Finding, PrometheusError, PrometheusRefused, Severity
+from bridge.errors import Finding, PartialAnswer, PrometheusError, PrometheusRefused, PrometheusUnreachable, Severity
+from bridge.points import Series
 from bridge.prometheus import Prometheus, Rule, Target
-from bridge.queries import Window, questions
+from bridge.queries import selectors
 from bridge.selection import Mode, Selection
 from bridge.settings import Settings
 from bridge.triton import EXPOSED, Kind, recorded
 
 # Bytes of a point as Log Analytics bills it: the text of the stored columns, by our envelopes with four labels.
 BILLED_BYTES = 450
-_WINDOW = re.compile(r"\b(i?rate|increase|delta|idelta|deriv)\s*\((?:[^()\[\]]|\{[^}]*\})*\[(\w+)(?::\w*)?\]")
+_WINDOW = re.compile(r"\b(i?rate|increase|delta|idelta|deriv)\s*\((?:[^()\[\]]|\{[^}]*\})*\[(\w+)\]")
 
 
 def check_selection(selection: Selection) -> Iterator[Finding]:
@@ -58,7 +60,7 @@ def check_prometheus(
     yield from _check_rules(rules, scrape_interval)
     yield from _check_names(selection, present, {rule.record for rule in rules})
     yield from _check_queries(selection, prometheus, now, scrape_interval)
-    yield from _check_volume(settings, selection, prometheus, now, scrape_interval)
+    yield from _check_volume(settings, selection, prometheus, now)
 
 
 def check_endpoint(settings: Settings) -> Iterator[Finding]:
@@ -100,11 +102,20 @@ def _check_rules(rules: Iterable[Rule], scrape_interval: float) -> Iterator[Find
 
 def _check_windows(place: str, expr: str, scrape_interval: float) -> Iterator[Finding]:
     for function, window in _WINDOW.findall(expr):
-        if parse_duration(window) < 2 * scrape_interval:
+        try:
+            length = parse_duration(window)
+        except ValueError:  # Prometheus refuses the whole expression, and says why
+            continue
+        if length < 2 * scrape_interval:
+            often, empty = (
+                ("never holds", "always empty")
+                if length < scrape_interval
+                else ("does not always hold", "empty part of the time")
+            )
             yield Finding(
                 place,
-                f"{function}(…[{window}]) never holds two samples at a scrape interval of "
-                f"{format_duration(scrape_interval)}, so it is always empty",
+                f"{function}(…[{window}]) {often} two samples at a scrape interval of "
+                f"{format_duration(scrape_interval)}, so it is {empty}",
                 f"use [{format_duration(4 * scrape_interval)}]",
             )
 
@@ -113,7 +124,7 @@ def _check_names(selection: Selection, present: set[str], loaded: set[str]) -> I
     known = {metric.name: metric for metric in EXPOSED}
     ours = {rule.name for rule in recorded()}
     for entry in selection.entries:
-        if not entry.metric or entry.metric in present:
+        if not entry.metric:
             continue
         if entry.metric in ours and entry.metric not in loaded:
             yield Finding(
@@ -121,6 +132,8 @@ def _check_names(selection: Selection, present: set[str], loaded: set[str]) -> I
                 f"{entry.metric} is recorded by a rule that this Prometheus has not loaded",
                 "add prometheus/rules/triton.yml to its rule_files",
             )
+            continue
+        if entry.metric in present:
             continue
         near = difflib.get_close_matches(entry.metric, present | set(known) | ours, n=3)
         remedy = f"nearest: {', '.join(near)}" if near else "triton-bridge catalog lists what can be chosen"
@@ -144,23 +157,23 @@ def _check_queries(
             yield from _check_windows(place, entry.query, scrape_interval)
             try:
                 rows = prometheus.ask(entry.query, now)
-            except PrometheusRefused as error:
+            except PrometheusUnreachable:
+                raise
+            except PrometheusError as error:
                 yield Finding(place, str(error), "try it in Prometheus' own page")
                 continue
             if not rows:
                 yield Finding(place, "gives no series now", "try it in Prometheus' own page", Severity.WARNING)
 
 
-def _check_volume(
-    settings: Settings,
-    selection: Selection,
-    prometheus: Prometheus,
-    now: float,
-    scrape_interval: float,
-) -> Iterator[Finding]:
-    window = Window(settings.interval, scrape_interval)
-    asked = questions(selection, window, match=settings.match, check_age=False)
-    series = sum(_size(prometheus, question.expr, now) for question in asked)
+def _check_volume(settings: Settings, selection: Selection, prometheus: Prometheus, now: float) -> Iterator[Finding]:
+    modes = Counter(entry.metric for entry in selection.entries if entry.metric)
+    series = sum(
+        modes[row.labels["__name__"]] * _count(row)
+        for selector in selectors(modes, settings.match)
+        for row in prometheus.ask(f"count by (__name__) ({selector})", now)
+    )
+    series += sum(_size(prometheus, entry.query, now) for entry in selection.entries if entry.query)
     if series > settings.max_series:
         yield Finding(
             "BRIDGE_MAX_SERIES",
@@ -176,11 +189,15 @@ def _check_volume(
     )
 
 
-def _size(prometheus: Prometheus, expr: str, now: float) -> int:
+def _size(prometheus: Prometheus, query: str, now: float) -> int:
     try:
-        return len(prometheus.ask(expr, now))
-    except PrometheusRefused:  # a query of the user's own, of which another finding tells
+        return sum(map(_count, prometheus.ask(f"count({query}\n)", now)))  # the query may end in a comment
+    except (PrometheusRefused, PartialAnswer):  # of which another finding tells
         return 0
+
+
+def _count(row: Series) -> int:
+    return int(row.samples[-1][1])
 
 
 def findings(settings: Settings, selection: Selection, prometheus: Prometheus | None) -> Iterator[Finding]:

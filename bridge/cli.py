@@ -21,7 +21,7 @@ import typer
 
 from bridge import __version__, logs
 from bridge.errors import BridgeError, ConfigurationError, Finding, Severity
-from bridge.settings import Described, Settings, describe, load
+from bridge.settings import Described, Settings, describe, load, missing
 
 app = typer.Typer(
     name="triton-bridge",
@@ -36,7 +36,10 @@ app = typer.Typer(
 def main() -> None:
     """Run a command and exit with its code. Errors are one line a finding on stderr, never a traceback."""
     try:
-        app(prog_name="triton-bridge")
+        try:
+            app(prog_name="triton-bridge")
+        finally:
+            sys.stdout.flush()
     except ConfigurationError as error:
         code = 2
         _tell(error.findings)
@@ -45,6 +48,10 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
     except BrokenPipeError:  # the reader of our output has seen enough
         code = 0
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        code = 1
+        print(f"error: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:  # noqa: BLE001 — the last line of defence: a person is to see a line, not a stack
         code = 1
@@ -136,8 +143,9 @@ def once(
     ] = False,
 ) -> int:
     """Run one cycle: the newest that is due."""
-    from bridge import daemon, selection  # noqa: PLC0415 — heavy
-    from bridge.points import Batch, Receipt, Settlement  # noqa: PLC0415
+    from bridge import daemon, selection, turns  # noqa: PLC0415 — heavy
+    from bridge.errors import PrometheusError  # noqa: PLC0415
+    from bridge.points import Batch, Outcome, Receipt, Settlement  # noqa: PLC0415
 
     class Terminal:
         """Where a dry run posts to."""
@@ -151,11 +159,20 @@ def once(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     chosen = selection.load(settings.metrics_file)
     with daemon.build(settings, chosen, sink=Terminal() if dry_run else None) as parts:
+        try:
+            parts.prometheus.now()
+        except PrometheusError as error:
+            raise BridgeError(f"{error} — is BRIDGE_PROMETHEUS_URL right?") from None
         report = parts.cycle.run(parts.cycle.next_time(None))
         if report is None:
             return 1
-        daemon.tell(report)
-    return 0 if report.settlement is Settlement.SETTLED else 1
+        if dry_run:
+            print(f"dry run: {report.read} points read, nothing was posted", file=sys.stderr)
+        else:
+            turns.tell(report)
+        turns.tell_absent(report)
+    lost = report.outcomes.get(Outcome.REJECTED, 0) + report.outcomes.get(Outcome.EXPIRED, 0)
+    return 0 if report.settlement is Settlement.SETTLED and not lost else 1
 
 
 @command(need_credential=False)
@@ -172,11 +189,8 @@ def check(
     from bridge.check import findings  # noqa: PLC0415
 
     found: list[Finding] = []
-    if not offline:
-        try:
-            load()
-        except ConfigurationError as error:
-            found += error.findings
+    if not offline and not settings.sandbox and settings.connection is None:
+        found.append(missing(os.environ))
     try:
         chosen = selection.load(settings.metrics_file)
     except ConfigurationError as error:
@@ -229,14 +243,16 @@ def _print_catalog(lines: Iterable[Any]) -> None:
     from rich.console import Console  # noqa: PLC0415 — only here
     from rich.table import Table  # noqa: PLC0415
 
-    table = Table(
-        "metric", "kind", "unit", "now", "selected", "what it is", box=None, header_style="bold", pad_edge=False
-    )
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("metric", "kind", "now", "selected", "what it is"):
+        table.add_column(heading, no_wrap=heading == "metric", overflow="fold")
     for line in lines:
         now = {True: "yes", False: "no", None: "?"}[line.present]
+        kind = f"{line.kind}, {line.unit}" if line.unit else line.kind
         meaning = f"{line.meaning} [{line.advice}]" if line.advice else line.meaning
-        table.add_row(line.name, line.kind, line.unit, now, line.selected, meaning.replace("[", "\\["))
-    Console().print(table)
+        table.add_row(line.name, kind, now, line.selected, meaning.replace("[", "\\["))
+    # Into a file or a pipe, a line a metric.
+    Console(width=None if sys.stdout.isatty() else 300).print(table)
 
 
 @app.command()

@@ -1,14 +1,14 @@
 """Takes Settings, builds the parts and runs them: start → run → drain.
 
 The scheduler is only the alarm: it rings at every grid time, drift-free, and never starts a second turn beside a
-running one. Which grid time a turn works on is told by Prometheus' clock, and turns that were late or missed show in
-the distance to the last one.
+running one. Which grid time a turn works on is told by Prometheus' clock (``turns``).
 """
 
 from __future__ import annotations
 
 import gc
 import logging
+import operator
 import os
 import signal
 import threading
@@ -30,12 +30,11 @@ from bridge.durations import format_duration
 from bridge.envelopes import Encoder
 from bridge.errors import PrometheusError
 from bridge.instruments import Instruments
-from bridge.points import Outcome, Report, Settlement
 from bridge.prometheus import Prometheus
 from bridge.sandbox import Sandbox
 from bridge.selection import Selection
 from bridge.settings import Settings
-from bridge.status import Board
+from bridge.turns import Turns
 from bridge.web import Web
 
 log = logging.getLogger(__name__)
@@ -81,7 +80,7 @@ def build(
         prometheus = connect(settings)
         closing.callback(prometheus.close)
         key, string = _NO_KEY, ""
-        if settings.sandbox:
+        if settings.sandbox and sink is None:
             sandbox = closing.enter_context(Sandbox(max_rows=_SANDBOX_ROWS))
             string = sandbox.connection_string
             log.info("sandbox in Azure's place: what arrives is shown at %s", sandbox.url)
@@ -117,7 +116,7 @@ def run(settings: Settings, selection: Selection) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     stop = threading.Event()
     with build(settings, selection, stop=stop) as parts:
-        turns = Turns(parts.cycle, parts.instruments)
+        turns = Turns(parts.cycle, parts.instruments, stop)
         web = Web(
             *settings.listen,
             board=turns.board,
@@ -125,9 +124,10 @@ def run(settings: Settings, selection: Selection) -> int:
             interval=settings.interval,
             clock=time.time,
         )
-        log.info("status page at %s", web.url)
         announce(settings, selection)
-        look_at(parts.prometheus)
+        log.info("status page at %s", web.url)
+        # Not waited for: a Prometheus that never answers must not hold up a signal.
+        threading.Thread(target=look_at, args=(settings,), name="look", daemon=True).start()
         gc.freeze()  # what was imported stays
         scheduler = _schedule(turns, settings.interval)
         signum = signal.sigwait(_SIGNALS)
@@ -141,32 +141,26 @@ def run(settings: Settings, selection: Selection) -> int:
     return 0
 
 
-def collect_between_cycles() -> None:
-    """Call it after each cycle: let Python's cycle collector run now, and not while 10,000 points are being made.
-
-    None of their objects could be freed by it, and at its own pace it takes a quarter of a cycle's CPU.
-    """
-    gc.collect()
-    gc.disable()
-
-
 def announce(settings: Settings, selection: Selection) -> None:
     """Log the version, the effective settings (secrets masked) and the selection."""
     log.info("triton-bridge %s", __version__)
-    for name, value, source in settings.shown():
+    for name, value, source in filter(operator.itemgetter(1), settings.shown()):
         log.info("setting %s=%s (%s)", name, value, source)
     names = ", ".join(f"{entry.name} ({entry.mode.value})" for entry in selection.entries)
     log.info("selection %s: %s", selection.digest, names)
 
 
-def look_at(prometheus: Prometheus) -> None:
+def look_at(settings: Settings) -> None:
     """Log what is found of Prometheus; it may well be away still."""
+    prometheus = connect(settings)
     try:
         rules, targets = prometheus.rules(), prometheus.targets()
         log.info("Prometheus %s at %s: %d recording rules", prometheus.version(), prometheus.url, len(rules))
     except PrometheusError as error:
         log.warning("%s — is BRIDGE_PROMETHEUS_URL right? It is asked again every cycle", error)
         return
+    finally:
+        prometheus.close()
     for target in targets:
         log.info(
             "target %s %s: %s, scraped every %s%s",
@@ -176,73 +170,6 @@ def look_at(prometheus: Prometheus) -> None:
             format_duration(target.scrape_interval),
             f" ({target.last_error})" if target.last_error else "",
         )
-
-
-class Turns:
-    """One turn an alarm: find the grid time, see what was missed, run the cycle, tell of it."""
-
-    def __init__(self, cycle: Cycle, instruments: Instruments) -> None:
-        self.board = Board(time.time)
-        self.idle = threading.Event()
-        self.idle.set()
-        self._cycle = cycle
-        self._instruments = instruments
-        self._last: float | None = None
-
-    def turn(self) -> None:
-        """Run the newest cycle that is due. Never raises: the next alarm must find the loop alive."""
-        self.idle.clear()
-        try:
-            self._turn()
-        except Exception:
-            log.exception("this cycle failed by a fault of the bridge itself; please report it")
-        finally:
-            self.board.turned()
-            self.idle.set()
-            collect_between_cycles()
-
-    def _turn(self) -> None:
-        grid_time = self._cycle.next_time(self._last)
-        interval = self._cycle.interval
-        report = self._cycle.run(grid_time)
-        if report is None:
-            return
-        if self._last is not None and (missed := round((grid_time - self._last) / interval) - 1) > 0:
-            log.error("%d grid times before %s passed without a cycle", missed, _utc(grid_time))
-            self._instruments.missed_cycles.inc(missed)
-            self.board.missed(missed)
-        self._last = grid_time
-        self.board.record(report)
-        tell(report)
-
-
-def tell(report: Report) -> None:
-    """One line a cycle, and one more for each thing that a person should know."""
-    points = ", ".join(f"{count} {outcome.value}" for outcome, count in report.outcomes.items() if count)
-    log.info(
-        "cycle %s: %s, %d metrics, %d points (%s), %d bytes in %d posts, %.0f ms",
-        _utc(report.time),
-        report.settlement.value,
-        len(report.series),
-        report.read,
-        points or "none",
-        report.sent_bytes,
-        report.posts,
-        report.seconds * 1000,
-    )
-    if report.settlement is Settlement.NO_DATA:
-        log.warning("Prometheus scraped nothing in the interval before %s", _utc(report.time))
-    if report.settlement is Settlement.WAITING:
-        waiting = report.outcomes.get(Outcome.WAITING, 0)
-        what = f"{waiting} points were not delivered" if report.outcomes else "it could not be read"
-        log.error("gap at %s: %s: %s", _utc(report.time), what, "; ".join(report.problems))
-    else:
-        for problem in report.problems:
-            log.warning("%s", problem)
-    for name, count in report.left_out.items():
-        log.warning("%s left out with its %d series: BRIDGE_MAX_SERIES is reached", name, count)
-    for rejection in report.rejections:
-        log.warning("%s rejected: %d %s", rejection.metric, rejection.status, rejection.reason)
 
 
 def _schedule(turns: Turns, interval: float) -> BackgroundScheduler:
@@ -266,17 +193,15 @@ def _overlap(_: JobSubmissionEvent) -> None:
 
 def _drained(turns: Turns) -> bool:
     """Wait for the turn under way; whether it ended in time."""
-    deadline = time.monotonic() + DRAIN_SECONDS - 0.5
+    begun = time.monotonic()
+    deadline = begun + DRAIN_SECONDS - 0.5
     while not turns.idle.is_set():
-        if signal.sigtimedwait(_SIGNALS, 0.05):
+        # What comes at the same moment is the same signal: some senders reach a process and its group.
+        if signal.sigtimedwait(_SIGNALS, 0.05) and time.monotonic() - begun > 0.3:
             log.error("second signal: ended at once; the cycle under way is not finished")
             logging.shutdown()
             os._exit(130)
         if time.monotonic() > deadline:
-            log.error("the cycle under way did not end within %d s", DRAIN_SECONDS)
+            log.error("the cycle under way did not end within %d s: take its points for not delivered", DRAIN_SECONDS)
             return False
     return True
-
-
-def _utc(epoch: float) -> str:
-    return datetime.fromtimestamp(epoch, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -116,7 +116,7 @@ class _Handler(logging.StreamHandler):  # type: ignore[type-arg] # generic from 
         while self._problems and condition(next(iter(self._problems.values()))):
             _, problem = self._problems.popitem(last=False)
             if problem.latest:
-                super().emit(_remark(problem.latest, problem.count(now)))
+                super().emit(_remark(problem.latest, problem.count(now), created=time.time()))  # lines stay in order
 
 
 def _remark(record: logging.LogRecord, remark: str, **changes: Any) -> logging.LogRecord:

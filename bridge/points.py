@@ -124,7 +124,8 @@ class Report:
     """What one cycle did: ``read`` = accepted + rejected + expired + waiting + not finite + left out, always.
 
     ``time`` is T (epoch s), ``seconds`` how long it took from the first question to the last verdict. ``series`` is
-    the number of points of each published metric, ``problems`` sentences for a person. ``condition`` is None where
+    the number of points of each published metric, ``absent`` names those without any, ``problems`` are sentences for a
+    person. ``condition`` is None where
     nothing was posted.
     """
 
@@ -132,6 +133,7 @@ class Report:
     settlement: Settlement
     outcomes: Mapping[Outcome, int]
     series: Mapping[str, int] = field(default_factory=dict)
+    absent: tuple[str, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
     rejections: tuple[Rejection, ...] = ()
     problems: tuple[str, ...] = ()

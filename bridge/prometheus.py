@@ -78,13 +78,13 @@ class Prometheus:
         """Ask an instant query at ``at`` (epoch s). A scalar gives one series without labels."""
         with _errors():
             result = self._client.custom_query(expr, params={"time": f"{at:.3f}"})
-        if result and not isinstance(result[0], dict):
-            return [Series({}, [(result[0], result[1])])]
-        return [
-            Series(row["metric"], row.get("values") or [row["value"]])
-            for row in result
-            if "values" in row or "value" in row  # a native histogram has neither
-        ]
+            if result and not isinstance(result[0], dict):
+                return [Series({}, [_scalar(*result)])]
+            return [
+                Series(row["metric"], row.get("values") or [row["value"]])
+                for row in result
+                if "values" in row or "value" in row  # a native histogram has neither
+            ]
 
     def now(self) -> float:
         """Prometheus' own clock, epoch s."""
@@ -94,47 +94,54 @@ class Prometheus:
     def targets(self) -> list[Target]:
         """The active scrape targets."""
         with _errors():
-            active = self._client.get_targets(state="active")["activeTargets"]
-        return [
-            Target(
-                job=target["labels"].get("job", ""),
-                instance=target["labels"].get("instance", ""),
-                scrape_interval=parse_duration(target["scrapeInterval"]),
-                scrape_timeout=parse_duration(target["scrapeTimeout"]),
-                health=target["health"],
-                last_error=target["lastError"],
-            )
-            for target in active
-        ]
+            return [
+                Target(
+                    job=target["labels"].get("job", ""),
+                    instance=target["labels"].get("instance", ""),
+                    scrape_interval=parse_duration(target["scrapeInterval"]),
+                    scrape_timeout=parse_duration(target["scrapeTimeout"]),
+                    health=target["health"],
+                    last_error=target["lastError"],
+                )
+                for target in self._client.get_targets(state="active")["activeTargets"]
+            ]
 
     def rules(self) -> list[Rule]:
         """The recording rules that are loaded."""
-        groups = self._get("rules", type="record")["groups"]
-        return [
-            Rule(rule["name"], rule["query"], rule["health"], rule.get("lastError", ""), float(group["interval"]))
-            for group in groups
-            for rule in group["rules"]
-        ]
+        with _errors():
+            return [
+                Rule(rule["name"], rule["query"], rule["health"], rule.get("lastError", ""), float(group["interval"]))
+                for group in self._get("rules", type="record")["groups"]
+                for rule in group["rules"]
+            ]
 
     def names(self) -> set[str]:
-        """The metric names that are present now."""
-        with _errors():
-            return set(self._client.get_label_values("__name__"))
+        """The metric names that are present now. Label values would tell of the whole retention."""
+        return {series.labels["__name__"] for series in self.ask('count by (__name__) ({__name__!=""})', self.now())}
 
     def lookback(self) -> float:
         """``--query.lookback-delta`` in seconds: how old a sample an instant query still returns."""
-        return parse_duration(self._get("status/flags")["query.lookback-delta"])
+        with _errors():
+            return parse_duration(self._get("status/flags")["query.lookback-delta"])
 
     def version(self) -> str:
         """Prometheus' version."""
-        return str(self._get("status/buildinfo")["version"])
+        with _errors():
+            return str(self._get("status/buildinfo")["version"])
 
     def _get(self, path: str, **params: str) -> Any:
         """An endpoint of the API that the client library does not know."""
-        with _errors():
-            auth = self._client.auth
-            url = f"{self.url}/api/v1/{path}"
-            return self._session.get(url, params=params, timeout=self._timeout, auth=auth).json()["data"]
+        url = f"{self.url}/api/v1/{path}"
+        return self._session.get(url, params=params, timeout=self._timeout, auth=self._client.auth).json()["data"]
+
+
+def _scalar(time: float, text: str) -> tuple[float, str]:
+    """The sample that a scalar is. Raises PrometheusError for a string, which PromQL can give too."""
+    try:
+        float(text)
+    except ValueError:
+        raise PrometheusError("the result is a string and no number") from None
+    return time, text
 
 
 class _Answer(requests.Response):
@@ -167,14 +174,25 @@ def _read(response: requests.Response, *_: object, **__: object) -> requests.Res
 
 @contextmanager
 def _errors() -> Iterator[None]:
-    """Give every way of failing to be answered one type."""
+    """Give every way of failing to be answered one type. The text of a ValueError may hold a credential: it is dropped."""
     try:
         yield
+    except (UnicodeError, requests.exceptions.InvalidHeader) as error:
+        raise PrometheusError(
+            f"Prometheus cannot be asked: no header can hold the user, the password, the token or one of "
+            f"BRIDGE_PROMETHEUS_HEADERS ({type(error).__name__})",
+        ) from None
+    except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
+        raise PrometheusError(
+            f"BRIDGE_PROMETHEUS_URL, or where it redirects to, cannot be asked ({type(error).__name__})"
+        ) from None
     except requests.Timeout as error:
         raise PrometheusUnreachable(f"Prometheus did not answer in time ({type(error).__name__})") from error
     except requests.RequestException as error:
         raise PrometheusUnreachable(f"Prometheus cannot be reached: {_cause(error)}") from error
-    except (PrometheusApiClientException, KeyError, IndexError, TypeError, ValueError) as error:
+    except ValueError as error:
+        raise PrometheusError(f"Prometheus' answer cannot be read ({type(error).__name__})") from None
+    except (PrometheusApiClientException, LookupError, TypeError) as error:
         raise PrometheusError(f"Prometheus' answer cannot be read: {error!r}") from error
 
 

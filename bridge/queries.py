@@ -8,7 +8,8 @@ puts the query into the URL even with POST.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import quote
@@ -18,7 +19,10 @@ from bridge.selection import Entry, Selection
 
 # Of a URL of 8 kB, what is left for the percent-encoded selector beside host, path, function and range.
 _SELECTOR_BYTES = 7000
+# Of these, what the matcher of one label may take.
+_MATCHER_BYTES = 400
 HISTORY = 3600.0  # seconds that are searched for the sample before a series' first one
+_HISTORY_SAMPLES = 250_000  # samples that one question for history may bring; some 60 MB while they are read
 
 
 class Kind(str, Enum):
@@ -79,11 +83,31 @@ def questions(selection: Selection, window: Window, *, match: str = "", check_ag
     )
 
 
-def history(series: Iterable[Mapping[str, str]], window: Window, *, match: str = "") -> tuple[Question, ...]:
-    """The questions for series whose earlier sample is not in the lookback: an hour more of theirs."""
-    span = format_duration(HISTORY + window.interval + 1)
-    names = sorted({labels["__name__"] for labels in series})
-    return tuple(Question(Kind.SAMPLES, f"{selector}[{span}]") for selector in selectors(names, match))
+def history(series: Iterable[Mapping[str, str]], window: Window, *, match: str = "") -> Iterator[Question]:
+    """The questions for series whose earlier sample is not in the lookback: an hour more of theirs.
+
+    In groups of series of which an hour is about ``_HISTORY_SAMPLES``, each narrowed to the labels that its series have,
+    so that a model that was just loaded does not fetch an hour of all others.
+    """
+    span = HISTORY + window.interval + 1
+    size = max(1, int(_HISTORY_SAMPLES * window.scrape_interval / span))
+    ordered = sorted(series, key=lambda labels: labels["__name__"])
+    for begin in range(0, len(ordered), size):
+        group = ordered[begin : begin + size]
+        names = {labels["__name__"] for labels in group}
+        narrow = ",".join(filter(None, [match, *_shared(group)]))
+        for selector in selectors(sorted(names), narrow):
+            yield Question(Kind.SAMPLES, f"{selector}[{format_duration(span)}]")
+
+
+def _shared(group: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    """Matchers that all series of a group fulfil, for labels with few values."""
+    for label in sorted(set.intersection(*(set(labels) for labels in group)) - {"__name__"}):
+        values = {labels[label] for labels in group}
+        pattern = "|".join(sorted(map(re.escape, values)))
+        if len(quote(pattern)) < _MATCHER_BYTES and pattern.isprintable():
+            escaped = pattern.replace("\\", "\\\\").replace('"', '\\"')
+            yield f'{label}=~"{escaped}"'
 
 
 def up(window: Window, *, match: str = "", hour: bool = False) -> Question:

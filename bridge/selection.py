@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bridge.errors import ConfigurationError, Finding
 
@@ -75,9 +75,7 @@ class _FileText(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     schema_: str | None = Field(default=None, alias="$schema")
-    custom_metrics: list[
-        Annotated[_EntryText, BeforeValidator(lambda entry: {"metric": entry} if isinstance(entry, str) else entry)]
-    ] = Field(alias="customMetrics")
+    custom_metrics: list[Any] = Field(alias="customMetrics")
 
 
 def load(path: Path) -> Selection:
@@ -95,20 +93,28 @@ def load(path: Path) -> Selection:
 
 def parse(text: str, *, place: str = "metrics.json") -> Selection:
     """Validate the text of a metrics.json. Raises ConfigurationError with every finding."""
-    file = _shape(text, place)
+    document = _document(text, place)
     findings: list[Finding] = []
     entries: list[Entry] = []
-    for number, entry in enumerate(file.custom_metrics):
+    try:
+        _FileText.model_validate(document)
+    except ValidationError as error:
+        findings += [_finding(dict(detail), place) for detail in error.errors()]
+    listed = document.get("customMetrics") if isinstance(document, dict) else None
+    for number, item in enumerate(listed if isinstance(listed, list) else []):
         where = f"{place}: customMetrics[{number}]"
+        try:
+            entry = _EntryText.model_validate({"metric": item} if isinstance(item, str) else item)
+        except ValidationError as error:
+            findings += [_finding(dict(detail), place, "customMetrics", number) for detail in error.errors()]
+            continue
         wrong = list(_check(entry, where))
         findings += wrong
         if not wrong:
             name = entry.name or (entry.metric or "").replace(":", "_")
-            entries.append(
-                Entry(where, name, entry.mode or Mode.VALUE, metric=entry.metric, query=entry.query),
-            )
+            entries.append(Entry(where, name, entry.mode or Mode.VALUE, metric=entry.metric, query=entry.query))
     findings += _duplicates(entries)
-    if not file.custom_metrics:
+    if listed == []:
         findings.append(Finding(f"{place}: customMetrics", "is empty, so nothing would be sent", "name a metric"))
     if findings:
         raise ConfigurationError(findings)
@@ -116,10 +122,10 @@ def parse(text: str, *, place: str = "metrics.json") -> Selection:
     return Selection(tuple(entries), hashlib.sha256(canonical.encode()).hexdigest()[:12])
 
 
-def _shape(text: str, place: str) -> _FileText:
-    """The file as typed objects; raises ConfigurationError for JSON, fields and types that are wrong."""
+def _document(text: str, place: str) -> Any:
+    """The file as JSON; raises ConfigurationError where it is none."""
     try:
-        document = json.loads(text, object_pairs_hook=_no_repeated_key)
+        return json.loads(text, object_pairs_hook=_no_repeated_key)
     except json.JSONDecodeError as error:
         where = f"{place}: line {error.lineno} column {error.colno}"
         raise ConfigurationError(
@@ -129,10 +135,6 @@ def _shape(text: str, place: str) -> _FileText:
         raise ConfigurationError([Finding(place, "is nested too deeply", "it needs three levels")]) from None
     except _RepeatedKeyError as error:
         raise ConfigurationError([Finding(place, f"the key {error} stands twice in one object", "keep one")]) from error
-    try:
-        return _FileText.model_validate(document)
-    except ValidationError as error:
-        raise ConfigurationError(_finding(dict(detail), place) for detail in error.errors()) from error
 
 
 class _RepeatedKeyError(ValueError):
@@ -147,13 +149,14 @@ def _no_repeated_key(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return document
 
 
-def _finding(detail: dict[str, Any], place: str) -> Finding:
-    """One pydantic error, in our words."""
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"])
+def _finding(detail: dict[str, Any], place: str, *above: str | int) -> Finding:  # noqa: PLR0911 — one for each type
+    """One pydantic error, in our words; ``above`` leads to the object that it is about."""
+    loc = (*above, *detail["loc"])
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
     where = f"{place}: {path.lstrip('.')}" if path else place
-    last = detail["loc"][-1] if detail["loc"] else ""
+    last = loc[-1] if loc else ""
     if detail["type"] == "extra_forbidden":
-        model = _FileText if len(detail["loc"]) == 1 else _EntryText
+        model = _EntryText if above else _FileText
         known = [field.alias or name for name, field in model.model_fields.items()]
         near = difflib.get_close_matches(str(last), known, n=1)
         return Finding(where, "unknown field", f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}")
@@ -161,10 +164,12 @@ def _finding(detail: dict[str, Any], place: str) -> Finding:
         return Finding(where, "is missing", '{"customMetrics": ["nv_inference_request_success"]} is the smallest file')
     if detail["type"] == "enum":
         return Finding(where, f"{detail['input']!r} is not a mode", f"one of {', '.join(mode.value for mode in Mode)}")
-    if detail["type"] in {"model_type", "model_attributes_type"} and len(detail["loc"]) == 2:
+    if detail["type"] in {"model_type", "model_attributes_type"} and above:
         return Finding(where, "must be a metric name in quotes, or an object", 'for example {"metric": "a_name"}')
     if detail["type"] in {"model_type", "model_attributes_type"}:
         return Finding(where, "the file must hold one object", '{"customMetrics": ["nv_inference_request_success"]}')
+    if detail["type"] == "list_type":
+        return Finding(where, f"must be a list, and is {detail['input']!r}", 'square brackets: ["a_metric"]')
     return Finding(where, str(detail["msg"][0].lower() + detail["msg"][1:]), f"found {detail['input']!r}")
 
 

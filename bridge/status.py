@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bridge.points import Outcome, Rejection, Report, Settlement
 
@@ -69,7 +69,7 @@ class Board:
             self._last_turn = self._clock()
             self._points.update(report.outcomes)
             self._cycles[report.settlement] += 1
-            self._reports.appendleft(report)
+            self._reports.appendleft(replace(report, rejections=()))  # those are kept apart, and bounded
             self._rejections.extendleft(report.rejections)
             if report.outcomes.get(Outcome.ACCEPTED):
                 self._last_delivered = max(report.time, self._last_delivered or 0.0)
@@ -104,7 +104,7 @@ def _state(newest: Report | None) -> tuple[str, str]:
     if newest.condition is not None:
         return newest.condition.value, advice
     if newest.settlement is Settlement.WAITING:
-        return "Prometheus unreachable", advice
+        return "Prometheus does not answer", advice
     return "nothing to send", advice or "none of the selected metrics has a series now"
 
 

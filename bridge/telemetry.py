@@ -46,8 +46,8 @@ class Cut:
 class Answers:
     """What Prometheus said, by question. ``fresh`` is None where ``values`` needs no second look at its age.
 
-    ``history`` holds the longer samples of series that asked for them, ``up`` the samples of ``up`` by target over
-    the same time.
+    ``history`` holds the sample before the interval of series that asked for one (``latest_before``), ``up`` the samples
+    of ``up``, of an hour more where history was asked for.
     """
 
     values: Sequence[Series] = ()
@@ -55,18 +55,20 @@ class Answers:
     samples: Sequence[Series] = ()
     expressions: Mapping[str, Sequence[Series]] = field(default_factory=dict)  # by published name
     up: Sequence[Series] = ()
-    history: Mapping[Identity, Sequence[Sample]] = field(default_factory=dict)
+    history: Mapping[Identity, Sample] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Reading:
     """The points of a cycle: ``read`` = the data points of ``metrics`` + ``not_finite`` + ``left_out``.
 
-    The two counters are by published name, as is ``series``, the number of points of each metric sent.
+    The two counters are by published name, as is ``series``, the number of points of each metric sent. ``absent`` names
+    the metrics of which Prometheus had nothing.
     """
 
     metrics: tuple[Metric, ...]
     read: int
+    absent: tuple[str, ...]
     not_finite: Mapping[str, int]
     left_out: Mapping[str, int]
 
@@ -99,11 +101,20 @@ def orphans(samples: Iterable[Series], selection: Selection, cut: Cut) -> list[L
     ]
 
 
+def latest_before(series: Series, cut: Cut) -> Sample | None:
+    """The last sample of a counter at or before the interval; NaN is passed over."""
+    return next((s for s in reversed(series.samples) if s[0] <= cut.start and s[1] != "NaN"), None)
+
+
 def translate(selection: Selection, answers: Answers, cut: Cut, *, max_series: int) -> Reading:
     """Make the points of one cycle. Above ``max_series`` the largest metrics are left out, whole."""
     values, samples = _by_name(answers.values), _by_name(answers.samples)
     fresh = answers.fresh
-    targets = {_target(series.labels): series.samples for series in answers.up}
+    targets: dict[tuple[str, str], list[Sample]] = {}
+    for series in answers.up:  # what a target exposes under two paths has two of them
+        targets.setdefault(_target(series.labels), []).extend(series.samples)
+    for samples_of_up in targets.values():
+        samples_of_up.sort()
 
     rows: dict[Entry, list[tuple[Labels, float]]] = {}
     for entry in selection.entries:
@@ -149,7 +160,8 @@ def _reading(rows: Mapping[Entry, list[tuple[Labels, float]]], cut: Cut, max_ser
         if points:
             data = Sum(points, AggregationTemporality.DELTA, True) if entry.mode is Mode.INCREASE else Gauge(points)
             metrics.append(Metric(entry.name, None, None, data))
-    return Reading(tuple(metrics), sum(map(len, rows.values())), dict(not_finite), left_out)
+    absent = tuple(entry.name for entry, found in rows.items() if not found)
+    return Reading(tuple(metrics), sum(map(len, rows.values())), absent, dict(not_finite), left_out)
 
 
 def _nanoseconds(seconds: float) -> int:
@@ -199,7 +211,7 @@ class _Unfounded(NamedTuple):
 def _computed(
     mode: Mode,
     series: Series,
-    history: Mapping[Identity, Sequence[Sample]],
+    history: Mapping[Identity, Sample],
     targets: Mapping[tuple[str, str], Sequence[Sample]],
     cut: Cut,
 ) -> float | None:
@@ -208,9 +220,9 @@ def _computed(
         return _instant_rate(series.samples, targets.get(_target(series.labels), ()), cut)
     gain = _steps(series.samples, cut)
     if isinstance(gain, _Unfounded):
-        gain = _steps(history.get(identity(series.labels), series.samples), cut)
-    if isinstance(gain, _Unfounded):
-        gain = _steps(series.samples, cut, _beginning(gain, targets.get(_target(series.labels), ())))
+        before = history.get(identity(series.labels))
+        begins = (before[0], float(before[1])) if before else _beginning(gain, targets.get(_target(series.labels), ()))
+        gain = _steps(series.samples, cut, begins)
     if gain is None or isinstance(gain, _Unfounded):
         return None
     if mode is Mode.INCREASE:

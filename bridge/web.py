@@ -7,7 +7,9 @@ readiness says that Prometheus answers. GET only, no secrets, no work while nobo
 from __future__ import annotations
 
 import html
+import logging
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import asdict
@@ -20,14 +22,20 @@ import orjson
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from bridge.errors import ConfigurationError, Finding
 from bridge.points import Outcome
 from bridge.status import Board, Snapshot
+
+log = logging.getLogger(__name__)
 
 Reply = tuple[HTTPStatus, str, bytes]
 
 
 class Web:
-    """The server on ``host:port`` (0: any free one), in threads of its own. Raises OSError where it cannot listen."""
+    """The server on ``host:port`` (0: any free one), in threads of its own.
+
+    Raises ConfigurationError where it cannot listen.
+    """
 
     def __init__(
         self,
@@ -48,7 +56,14 @@ class Web:
             daemon_threads = True
             address_family = _family(host)
 
-        self._server = Server((host, port), Handler)
+            def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 — socketserver's
+                log.debug("a client of the status page went away: %s", sys.exc_info()[1])
+
+        try:
+            self._server = Server((host, port), Handler)
+        except OSError as error:
+            place, remedy = f"BRIDGE_LISTEN {host}:{port}", "name another address, or end what listens there"
+            raise ConfigurationError([Finding(place, f"cannot listen: {error.strerror}", remedy)]) from error
         self.url = "http://{}:{}/".format(f"[{host}]" if ":" in host else host, self._server.server_address[1])
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="web", daemon=True)
         self._thread.start()
@@ -124,6 +139,7 @@ def as_json(snapshot: Snapshot) -> dict[str, Any]:
 
 
 class _Handler(BaseHTTPRequestHandler):
+    timeout = 10  # seconds for a client to send its request
     reply: Callable[[str], Reply]
 
     def do_GET(self) -> None:

@@ -87,10 +87,12 @@ def _demo(folder: Path, running: ExitStack, *, keep: bool) -> int:
         time.sleep(2 * INTERVAL_S)
     right = _compare(triton, sandbox)
     print(f"\nstatus page      {page}\nwhat arrived     {sandbox.url}\nPrometheus       {prometheus.url}")
-    if keep:
-        print("all of it runs until Ctrl-C")
-        bridge.wait()
-    return 0 if right else 1
+    if not keep:
+        print("they end with the demo; make demo KEEP=1 keeps them")
+        return 0 if right else 1
+    running.enter_context(_trickle(triton))
+    print("all of it runs until Ctrl-C")
+    return bridge.wait()
 
 
 @contextmanager

@@ -102,6 +102,7 @@ def _report(grid_time: float, reading: Reading, delivered: Delivered, problems: 
         Settlement.WAITING if delivered.waiting else Settlement.SETTLED,
         outcomes,
         series=reading.series,
+        absent=reading.absent,
         left_out=reading.left_out,
         rejections=tuple(rejection for receipt in receipts for rejection in receipt.rejections),
         problems=(*problems, delivered.problem) if delivered.problem else tuple(problems),

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from bridge.cycle.patience import Patience
-from bridge.errors import PrometheusError, PrometheusRefused
+from bridge.errors import PrometheusError
 from bridge.points import Series
 from bridge.prometheus import Target
 from bridge.queries import Kind, Question, Window, history, questions, up
 from bridge.selection import Selection
-from bridge.telemetry import Answers, Cut, Reading, identity, orphans, scraped, translate
+from bridge.telemetry import Answers, Cut, Reading, identity, latest_before, orphans, scraped, translate
 
 
 class Source(Protocol):
@@ -106,8 +106,8 @@ class Asking:
                 found[question.kind] += ask(question)
                 continue
             try:
-                expressions[question.entry.name] = ask(question)
-            except PrometheusRefused as error:  # one bad query never holds up the others
+                expressions[question.entry.name] = self._ask_once(question, due)
+            except PrometheusError as error:  # one bad query never holds up the others
                 problems.append(f"{question.entry.place}.query: {error}")
         answers = Answers(
             values=found[Kind.VALUES],
@@ -117,7 +117,18 @@ class Asking:
             up=scrapes,
         )
         if lost := orphans(answers.samples, terms.selection, cut):
-            earlier = [series for question in history(lost, window, match=terms.match) for series in ask(question)]
-            by_identity = {identity(series.labels): series.samples for series in earlier}
-            answers = replace(answers, up=ask_up(hour=True), history=by_identity)
+            earlier = {
+                identity(series.labels): sample
+                for question in history(lost, window, match=terms.match)
+                for series in ask(question)
+                if (sample := latest_before(series, cut))
+            }
+            answers = replace(answers, up=ask_up(hour=True), history=earlier)
         return translate(terms.selection, answers, cut, max_series=terms.max_series)
+
+    def _ask_once(self, question: Question, due: Due) -> list[Series]:
+        """The answer to a query of the user's own, which may be slow or wrong for ever: no second try."""
+        series = self._source.ask(question.expr, due.time)
+        if any(len(found.samples) > 1 for found in series):
+            raise PrometheusError("it gives a range of samples and not one value a series: wrap it in a function")
+        return series

@@ -9,7 +9,7 @@ from typing import Protocol
 from bridge.cycle.patience import Patience
 from bridge.points import Batch, Receipt
 
-LAST_POST = 8.0  # seconds for a post that is begun while the bridge is stopping
+DRAIN = 8.0  # seconds for all that is posted after the bridge was told to stop
 
 
 class Sink(Protocol):
@@ -33,6 +33,7 @@ class Posting:
     def __init__(self, sink: Sink, patience: Patience) -> None:
         self._sink = sink
         self._patience = patience
+        self._drain_until: float | None = None
 
     def deliver(self, batches: Iterable[Batch], deadline: float) -> Delivered:
         """Post all batches, and what must be posted again until the deadline (a reading of ``monotonic``)."""
@@ -58,8 +59,7 @@ class Posting:
         waiting: list[Batch] = []
         failed = 0
         for number, batch in enumerate(batches):
-            left = deadline - self._patience.monotonic()
-            receipt = self._sink.post(batch, timeout=min(left, LAST_POST) if self._patience.stop.is_set() else left)
+            receipt = self._sink.post(batch, timeout=self._left(deadline))
             receipts.append(receipt)
             waiting += receipt.waiting
             failed = failed + 1 if receipt.waiting and not receipt.accepted else 0
@@ -68,3 +68,11 @@ class Posting:
                 break
         receipts.sort(key=lambda receipt: bool(receipt.waiting))  # stable: the newest news stays last
         return receipts, waiting
+
+    def _left(self, deadline: float) -> float:
+        """Seconds for the next post."""
+        now = self._patience.monotonic()
+        if self._patience.stop.is_set():
+            self._drain_until = self._drain_until or now + DRAIN
+            deadline = min(deadline, self._drain_until)
+        return deadline - now

@@ -24,7 +24,7 @@ from bridge.settings.sources import Given
 from bridge.settings.syntax import Address, Wrong
 from bridge.settings.table import Described, Settings, describe
 
-__all__ = ["Address", "Authentication", "Connection", "Described", "Settings", "describe", "load"]
+__all__ = ["Address", "Authentication", "Connection", "Described", "Settings", "describe", "load", "missing"]
 
 SECRETS_DIR = Path("/run/secrets")  # where Docker and Podman mount secrets
 STATE_DIR = Path("/var/lib/bridge")

@@ -113,7 +113,7 @@ class Settings(BaseSettings):
     ] = _setting("15s", "how often the bundled Prometheus scrapes", metavar="DURATION")
     metrics_file: File = _setting(
         None,
-        "which metrics to send; watched, and a bad file keeps the last good one",
+        "which metrics to send; read at the start",
         metavar="FILE",
         shown="/etc/bridge/metrics.json, else config/metrics.json",
     )

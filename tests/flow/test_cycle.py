@@ -105,8 +105,8 @@ def test_a_new_series_of_a_known_target_counts_from_zero(make_bridge: MakeBridge
     bridge.run()
 
     assert [row["valueSum"] for row in bridge.rows("c")] == [12]
-    assert [expr for expr in bridge.prometheus.asked if "1h1m1s" in expr] == [
-        '{__name__=~"c"}[1h1m1s]',
+    assert [expr.partition(",")[0] for expr in bridge.prometheus.asked if "1h1m1s" in expr] == [
+        '{__name__=~"c"',
         "up{}[1h1m1s]",
     ]
 
@@ -118,7 +118,7 @@ def test_one_bad_query_holds_up_no_other(make_bridge: MakeBridge) -> None:
 
     report = bridge.run()
 
-    assert [row["name"] for row in bridge.sandbox.rows()] == ["m", "good"] or bridge.rows("good")
+    assert sorted(row["name"] for row in bridge.sandbox.rows()) == ["good", "m"]
     assert report.problems == ("metrics.json: customMetrics[0].query: Prometheus answered 400: 1:1: parse error: sum(",)
 
 

@@ -17,7 +17,9 @@ from urllib.parse import parse_qs, urlsplit
 from bridge.durations import parse_duration
 
 Reply = tuple[int, bytes]
-_SELECTOR = re.compile(r'(?:last_over_time\()?(?:\{__name__=~"([^"]*)"[^}]*\}|(up)\{[^}]*\})(?:\[(\w+)\])?\)?')
+_SELECTOR = re.compile(
+    r'(?:last_over_time\()?(?:\{__name__=~"([^"]*)"(?:[^"}]|"(?:[^"\\]|\\.)*")*\}|(up)\{[^}]*\})(?:\[(\w+)\])?\)?'
+)
 
 
 class ScriptedPrometheus:

@@ -94,7 +94,7 @@ def test_a_wrong_entry_is_named_with_its_place(metrics: list[object], expected: 
         ('{"customMetrics": ["a"], "customMetrics": ["b"]}', "the key 'customMetrics' stands twice"),
         ("[]", "metrics.json: the file must hold one object"),
         ("null", "metrics.json: the file must hold one object"),
-        ('{"customMetrics": "a"}', "metrics.json: customMetrics: input should be a valid list"),
+        ('{"customMetrics": "a"}', "metrics.json: customMetrics: must be a list"),
         ("", "metrics.json: line 1 column 1: not JSON"),
         ("{}", "metrics.json: customMetrics: is missing"),
         ("[" * 100_000, "metrics.json: is nested too deeply"),
@@ -118,6 +118,18 @@ def test_all_errors_are_reported_at_once() -> None:
         "customMetrics[2]",
         "customMetrics[4].name",
         "customMetrics[3]",
+    ]
+
+
+def test_an_entry_of_a_wrong_shape_hides_no_other() -> None:
+    found = findings(json.dumps({"customMetrics": ["a b", {"moed": 1}, 5, "c", "c"], "more": 1}))
+
+    assert [line.split(": ")[1] for line in found] == [
+        "more",
+        "customMetrics[0]",
+        "customMetrics[1].moed",
+        "customMetrics[2]",
+        "customMetrics[4]",
     ]
 
 

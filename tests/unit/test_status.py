@@ -49,7 +49,7 @@ def test_points_and_cycles_add_up(board: Board) -> None:
         ({}, "delivering", True),
         ({"settlement": Settlement.NO_DATA, "condition": None, "outcomes": {}}, "no data", True),
         ({"settlement": Settlement.WAITING, "condition": Condition.QUOTA}, "quota", True),
-        ({"settlement": Settlement.WAITING, "condition": None, "outcomes": {}}, "Prometheus unreachable", False),
+        ({"settlement": Settlement.WAITING, "condition": None, "outcomes": {}}, "Prometheus does not answer", False),
         ({"condition": None, "outcomes": NOTHING}, "nothing to send", True),
     ],
 )

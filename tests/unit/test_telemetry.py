@@ -24,7 +24,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from bridge.points import Series
 from bridge.selection import Selection, parse
-from bridge.telemetry import Answers, Cut, Reading, identity, orphans, scraped, translate
+from bridge.telemetry import Answers, Cut, Reading, identity, latest_before, orphans, scraped, translate
 
 T = 1_700_000_040.0
 INTERVAL = 60.0
@@ -55,7 +55,12 @@ def values(reading: Reading) -> dict[str, list[float]]:
 def computed(mode: str, *samples: tuple[float, float], up: Sequence[tuple[float, float]] = ()) -> list[float]:
     """The rows of one series in a mode that is computed from raw samples; ``up`` as times before T and values."""
     found = series("m", *samples)
-    answers = Answers(samples=[found], up=[series("up", *up)], history={identity(found.labels): found.samples})
+    before = latest_before(found, CUT)
+    answers = Answers(
+        samples=[series("m", *(sample for sample in samples if sample[0] > -INTERVAL - LOOKBACK - 1))],
+        up=[series("up", *up)],
+        history={identity(found.labels): before} if before else {},
+    )
     reading = translate(select({"metric": "m", "mode": mode}), answers, CUT, max_series=100)
     return values(reading).get("m", [])
 
@@ -211,6 +216,14 @@ def test_a_new_series_of_a_new_target_starts_at_a_base_line() -> None:
     assert computed("increase", (-5, 15), up=[(-20, 0), (-5, 1)]) == [0]
 
 
+def test_two_paths_of_one_target_tell_together_whether_it_was_up() -> None:
+    found = series("m", (-20, 11), (-5, 15))
+    up = [series("up", (-35, 1), (-20, 1), path="/metrics"), series("up", (-20, 1), path="/other")]
+    reading = translate(select({"metric": "m", "mode": "increase"}), Answers(samples=[found], up=up), CUT, max_series=9)
+
+    assert values(reading) == {"m": [15]}
+
+
 def test_a_sample_up_to_an_hour_before_is_where_the_gain_begins() -> None:
     assert computed("increase", (-3000, 100), (-5, 130)) == [30]
 
@@ -313,10 +326,11 @@ def test_cycle_by_cycle_the_gains_are_what_the_raw_samples_gained(
             up=[Series({"__name__": "up"}, between(ups, time - interval - 1, time))],
         )
         if orphans(answers.samples, selection, cut):
+            before = latest_before(Series(labels, between(samples, time - interval - 3601, time)), cut)
             answers = Answers(
                 samples=answers.samples,
                 up=[Series({"__name__": "up"}, between(ups, time - interval - 3601, time))],
-                history={identity(labels): between(samples, time - interval - 3601, time)},
+                history={identity(labels): before} if before else {},
             )
         reading = translate(selection, answers, cut, max_series=9)
         total += sum(sum(found) for found in values(reading).values())

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import gc
 import logging
+import threading
 from collections import deque
 from collections.abc import Iterator
 
 import pytest
 
-from bridge.daemon import Turns
 from bridge.instruments import Instruments
 from bridge.points import Condition, Outcome, Report, Settlement
+from bridge.turns import Turns
 from tests.flow.conftest import INTERVAL, MakeBridge, T
+from tests.scripted.clock import Clock
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +36,9 @@ class Scripted:
     def next_time(self, last: float | None) -> float:
         self.asked.append(last)
         newest = self.reports[0]
-        return newest.time if isinstance(newest, Report) else T
+        if last is None:
+            return T - INTERVAL
+        return newest.time if isinstance(newest, Report) else last + INTERVAL
 
     def run(self, _: float) -> Report | None:
         report = self.reports.popleft()
@@ -47,9 +51,9 @@ def settled(time: float) -> Report:
     return Report(time, Settlement.SETTLED, {Outcome.ACCEPTED: 1}, condition=Condition.DELIVERING)
 
 
-def turns(cycle: Scripted) -> tuple[Turns, Instruments]:
+def turns(cycle: Scripted, now: float = T) -> tuple[Turns, Instruments]:
     instruments = Instruments("0")
-    return Turns(cycle, instruments), instruments  # type: ignore[arg-type]
+    return Turns(cycle, instruments, threading.Event(), Clock(now)), instruments  # type: ignore[arg-type]
 
 
 def test_grid_times_that_passed_are_told_and_counted(caplog: pytest.LogCaptureFixture) -> None:
@@ -76,7 +80,28 @@ def test_a_turn_that_was_not_due_leaves_its_grid_time_to_the_next() -> None:
     for _ in range(3):
         loop.turn()
 
-    assert cycle.asked == [None, T, T]
+    assert cycle.asked == [None, T - INTERVAL, T, T]
+
+
+def test_what_fell_due_before_the_start_is_not_begun(make_bridge: MakeBridge) -> None:
+    """The run before may have delivered it; a second row would make the sums of increments too large."""
+    bridge = make_bridge("m", now=T + 10)
+    bridge.prometheus.add("m", [(T - 5, 1), (T + 55, 2)])
+    bridge.prometheus.scrape([T + 15, T + 30, T + 45, T + 60])
+    bridge.clock.now = T + 58
+    Turns(bridge.cycle, bridge.instruments, bridge.stop, bridge.clock).turn()
+
+    assert [row["value"] for row in bridge.rows("m")] == [2]
+
+
+def test_a_turn_that_comes_an_interval_late_is_caught_up_at_once() -> None:
+    """Otherwise each later one would be as late, for ever."""
+    cycle = Scripted(settled(T), settled(T + INTERVAL))
+    loop, instruments = turns(cycle, now=T + INTERVAL + 0.3)
+    loop.turn()
+
+    assert not cycle.reports
+    assert instruments.missed_cycles._value.get() == 0
 
 
 def test_a_fault_of_the_bridge_ends_the_turn_and_not_the_loop(caplog: pytest.LogCaptureFixture) -> None:
@@ -85,7 +110,12 @@ def test_a_fault_of_the_bridge_ends_the_turn_and_not_the_loop(caplog: pytest.Log
     loop.turn()
 
     assert "a fault of the bridge itself" in caplog.text
-    assert loop.board.snapshot().cycles[Settlement.SETTLED] == 1
+    assert loop.board.snapshot().cycles == {
+        **dict.fromkeys(Settlement, 0),
+        Settlement.SETTLED: 1,
+        Settlement.WAITING: 1,
+    }
+    assert "a fault of the bridge itself" in loop.board.snapshot().reports[1].problems[0]
     assert loop.idle.is_set()
 
 
@@ -93,11 +123,11 @@ def test_a_gap_is_an_error_line_and_never_called_delivered(
     make_bridge: MakeBridge,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    bridge = make_bridge("m", now=T + 5)
+    bridge = make_bridge("m", now=T + 4)
     bridge.prometheus.add("m", [(T - 5, 1)])
     bridge.sandbox.script([{"status": 500, "times": 1000}])
     with caplog.at_level(logging.INFO):
-        Turns(bridge.cycle, bridge.instruments).turn()
+        Turns(bridge.cycle, bridge.instruments, bridge.stop, bridge.clock).turn()
 
     (gap,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert gap.getMessage().startswith("gap at 2026-11-18T11:07:00Z: 1 points were not delivered")
