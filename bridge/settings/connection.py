@@ -101,6 +101,9 @@ def _remarks(given: Given) -> Iterable[Finding]:
         problem = "holds a key alone" if in_place_of_string else "a key alone posts to Azure's global endpoint"
         problem += ", which Azure no longer supports since 31 March 2025"
         yield Finding(given.place, problem, f"give {CONNECTION_STRING}; {_OVERVIEW}", Severity.WARNING)
+    elif "endpoint" not in given.text.lower():  # neither IngestionEndpoint nor EndpointSuffix, nor a part of the one
+        problem = "names no IngestionEndpoint, so that Azure's global endpoint is posted to"
+        yield Finding(given.place, problem, f"copy the whole string; {_OVERVIEW}", Severity.WARNING)
     elif not in_place_of_string:
         yield Finding(given.place, "holds a connection string", f"name it {CONNECTION_STRING}", Severity.WARNING)
 

@@ -91,7 +91,7 @@ def make_bridge() -> Iterator[MakeBridge]:
                 Encoder(sandbox.connection_string.partition("=")[2].partition(";")[0], context_tags(Resource({}))),
                 delivery,
                 instruments,
-                Patience(stop, clock=clock, monotonic=clock, sleep=clock.sleep),
+                Patience(stop, clock=clock, monotonic=lambda: clock() - T, sleep=clock.sleep),
             )
             return Bridge(cycle, clock, prometheus, sandbox, delivery, instruments, stop)
 

@@ -1,12 +1,16 @@
 """One turn of the spine, from Prometheus' answers to the rows that Application Insights would hold."""
 
 import math
+import threading
 from datetime import datetime, timezone
 
 import pytest
 
-from bridge.points import Condition, Outcome, Settlement
-from tests.flow.conftest import INTERVAL, MakeBridge, T
+from bridge.cycle import Patience
+from bridge.cycle.posting import Posting
+from bridge.points import Batch, Condition, Outcome, Receipt, Settlement
+from tests.flow.conftest import INTERVAL, Bridge, MakeBridge, T
+from tests.scripted.clock import Clock
 
 FAILED = (503, b"not now")
 
@@ -132,6 +136,53 @@ def test_what_is_not_finite_is_counted_and_the_rest_arrives(make_bridge: MakeBri
 
     assert [row["value"] for row in bridge.rows("m")] == [4]
     assert (report.read, report.outcomes[Outcome.NOT_FINITE]) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        (200, b'{"status": "success", "data": {"resultType": "string", "result": [0, "hello"]}}'),
+        (200, b'{"status": "success", "data": {"resultType": "vector", "result": []}, "warnings": ["quantile 2"]}'),
+        (503, b'{"status": "error", "error": "query timed out in expression evaluation"}'),
+        (200, b"<html>log in</html>"),
+    ],
+    ids=["no number", "a warning for ever", "too slow for ever", "a proxy's page"],
+)
+def test_a_query_that_never_answers_well_holds_up_no_other(make_bridge: MakeBridge, spoilt: tuple[int, bytes]) -> None:
+    bridge = make_bridge("m", {"query": "slow()", "name": "slow"}, now=T + 10)
+    bridge.prometheus.add("m", [(T - 5, 1)])
+    # targets, time, up, flags and m are answered; what follows is the query.
+    bridge.prometheus.failures = [None] * 5 + [spoilt] * 100
+
+    report = bridge.run()
+
+    assert (report.settlement, len(bridge.rows("m"))) == (Settlement.SETTLED, 1)
+    assert report.problems[0].startswith("metrics.json: customMetrics[1].query: ")
+
+
+def test_a_query_that_gives_a_range_is_refused(make_bridge: MakeBridge) -> None:
+    bridge = make_bridge({"query": "m[5m]", "name": "range"})
+    bridge.prometheus.expressions["m[5m]"] = [{"metric": {}, "values": [[T - 1, "1"], [T, "2"]]}]
+
+    report = bridge.run()
+
+    assert bridge.sandbox.rows() == []
+    assert "wrap it in a function" in report.problems[0]
+
+
+def test_metrics_of_which_nothing_is_there_are_named(make_bridge: MakeBridge) -> None:
+    bridge = make_bridge("m", "misspelt", {"metric": "gone", "mode": "rate"})
+    bridge.prometheus.add("m", [(T - 5, 1)])
+
+    assert bridge.run().absent == ("misspelt", "gone")
+
+
+def test_matchers_that_up_does_not_bear_do_not_make_it_no_data(make_bridge: MakeBridge) -> None:
+    bridge = make_bridge("m", match='model="bert"')
+    bridge.prometheus.add("m", [(T - 5, 1)], model="bert")
+    bridge.prometheus.expressions['up{model="bert"}[1m1s]'] = []
+
+    assert bridge.run().settlement is Settlement.SETTLED
 
 
 # -- Prometheus fails --------------------------------------------------------------------------------------------------
@@ -263,6 +314,55 @@ def test_more_series_than_the_limit_leave_out_the_largest_metric(make_bridge: Ma
     assert (len(bridge.sandbox.rows()), report.left_out, report.outcomes[Outcome.LEFT_OUT]) == (1, {"large": 4}, 4)
 
 
+# -- several batches ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bridge_of_batches(make_bridge: MakeBridge, monkeypatch: pytest.MonkeyPatch) -> Bridge:
+    """Six points in three batches."""
+    monkeypatch.setattr("bridge.envelopes.MAX_POINTS", 2)
+    bridge = make_bridge("m", now=T + 5)
+    for model in "abcdef":
+        bridge.prometheus.add("m", [(T - 5, 1)], model=model)
+    return bridge
+
+
+def models(bridge: Bridge) -> list[str]:
+    return sorted(row["customDimensions"]["model"] for row in bridge.rows("m"))
+
+
+def test_a_batch_that_fails_holds_up_no_other(bridge_of_batches: Bridge) -> None:
+    bridge_of_batches.sandbox.script([{"status": 500}, {"pass": True}, {"pass": True}, {"status": 500, "times": 1000}])
+
+    report = bridge_of_batches.run()
+
+    assert models(bridge_of_batches) == ["c", "d", "e", "f"]
+    assert (report.settlement, report.outcomes[Outcome.WAITING]) == (Settlement.WAITING, 2)
+    assert report.condition is Condition.UNREACHABLE
+    assert bridge_of_batches.counted(Outcome.ACCEPTED) == 4
+    assert bridge_of_batches.instruments.waiting_points._value.get() == 2
+
+
+def test_two_failures_in_a_row_spare_the_service_the_rest(bridge_of_batches: Bridge) -> None:
+    bridge_of_batches.sandbox.script([{"status": 500, "times": 2}, {"pass": True}, {"pass": True}, {"pass": True}])
+
+    report = bridge_of_batches.run()
+
+    assert [post.status for post in bridge_of_batches.sandbox.posts()] == [500, 500, 200, 200, 200]
+    assert (report.settlement, models(bridge_of_batches)) == (Settlement.SETTLED, list("abcdef"))
+
+
+def test_a_throttled_batch_makes_the_others_wait_as_told(bridge_of_batches: Bridge) -> None:
+    bridge_of_batches.sandbox.script([{"pass": True}, {"status": 429, "retry_after": 9}])
+
+    report = bridge_of_batches.run()
+
+    assert [post.status for post in bridge_of_batches.sandbox.posts()] == [200, 429, 200, 200]
+    assert report.settlement is Settlement.SETTLED
+    assert bridge_of_batches.clock.now >= T + 14
+    assert models(bridge_of_batches) == list("abcdef")
+
+
 # -- stopping ----------------------------------------------------------------------------------------------------------
 
 
@@ -283,3 +383,22 @@ def test_a_stopping_bridge_tries_no_longer_than_once(make_bridge: MakeBridge) ->
 
     assert (report.settlement, report.posts) == (Settlement.WAITING, 1)
     assert bridge.clock.now == T + 5
+
+
+def test_all_posts_of_a_stopping_bridge_share_one_time_limit() -> None:
+    """Four batches of a slow service must not take four times the limit."""
+    clock = Clock(0.0)
+    given: list[float | None] = []
+
+    class Slow:
+        def post(self, batch: Batch, *, timeout: float | None = None) -> Receipt:
+            given.append(timeout)
+            clock.sleep(3)
+            return Receipt(accepted=batch.points)
+
+    stop = threading.Event()
+    stop.set()
+    posting = Posting(Slow(), Patience(stop, clock=clock, monotonic=clock, sleep=clock.sleep))
+    posting.deliver([Batch.pack([b"{}"])] * 4, 1000.0)
+
+    assert given == [8.0, 5.0, 2.0, -1.0]

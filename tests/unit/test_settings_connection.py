@@ -76,7 +76,15 @@ def test_a_connection_string_is_read_as_people_paste_it(text: str, endpoint: str
     loaded = read(**{STRING: text})
 
     assert loaded.connection == Connection(KEY, endpoint, f"InstrumentationKey={KEY};IngestionEndpoint={endpoint}")
-    assert loaded.findings == ()
+    assert bool(loaded.findings) == ("endpoint" not in text.lower())
+
+
+@pytest.mark.parametrize("rest", ["", ";IngestionEndpont=https://west.in.applicationinsights.azure.com/"])
+def test_a_string_that_names_no_endpoint_is_warned_of(rest: str) -> None:
+    (finding,) = read(**{STRING: f"InstrumentationKey={KEY}{rest}"}).findings
+
+    assert finding.severity is Severity.WARNING
+    assert "names no IngestionEndpoint" in finding.problem
 
 
 def test_the_audience_of_a_sovereign_cloud_is_kept() -> None:
@@ -178,7 +186,9 @@ def test_the_string_wins_over_the_keys_and_these_in_their_order(first: str, seco
 
 
 def test_the_same_key_twice_is_no_conflict() -> None:
-    assert read(**{STRING: f"InstrumentationKey={KEY}", "INSTRUMENTATION_KEY": KEY.upper()}).findings == ()
+    string = f"InstrumentationKey={KEY};IngestionEndpoint=https://x"
+
+    assert read(**{STRING: string, "INSTRUMENTATION_KEY": KEY.upper()}).findings == ()
 
 
 def test_a_wrong_string_is_an_error_even_beside_a_good_key() -> None:
