@@ -340,7 +340,20 @@ def test_a_batch_that_fails_holds_up_no_other(bridge_of_batches: Bridge) -> None
     assert (report.settlement, report.outcomes[Outcome.WAITING]) == (Settlement.WAITING, 2)
     assert report.condition is Condition.UNREACHABLE
     assert bridge_of_batches.counted(Outcome.ACCEPTED) == 4
-    assert bridge_of_batches.instruments.waiting_points._value.get() == 2
+    own = bridge_of_batches.instruments.registry
+    assert own.get_sample_value("triton_bridge_waiting_points") == 2
+    # A counter only goes up; what waits may yet be accepted.
+    assert own.get_sample_value("triton_bridge_points_total", {"outcome": "waiting"}) is None
+
+
+def test_the_report_tells_of_what_waits_and_not_of_what_passed_last(bridge_of_batches: Bridge) -> None:
+    bridge_of_batches.sandbox.script([{"status": 500}, {"pass": True}, {"pass": True}])
+    bridge_of_batches.stop.set()
+
+    report = bridge_of_batches.run()
+
+    assert (report.settlement, report.condition) == (Settlement.WAITING, Condition.UNREACHABLE)
+    assert "500" in report.problems[0]
 
 
 def test_two_failures_in_a_row_spare_the_service_the_rest(bridge_of_batches: Bridge) -> None:

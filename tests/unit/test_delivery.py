@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections import Counter
 
 import pytest
@@ -688,3 +689,16 @@ def test_the_tags_of_a_resource_are_the_exporters_own(monkeypatch):
     assert (tags["ai.cloud.role"], tags["ai.cloud.roleInstance"]) == ("ml.triton", "pod-7")
     assert tags["ai.application.ver"] == "2"
     assert ":ext" in tags["ai.internal.sdkVersion"]
+
+
+def test_one_thread_posts_and_ends_with_the_delivery(deliver, sandbox):
+    before = set(threading.enumerate())
+    delivery = deliver()
+    for number in range(3):
+        delivery.post(batch(number))
+    posting = [thread for thread in set(threading.enumerate()) - before if thread.name == "post"]
+    delivery.close()
+    for thread in posting:
+        thread.join(10)
+
+    assert [thread.is_alive() for thread in posting] == [False]
