@@ -249,6 +249,29 @@ def test_a_second_signal_ends_it_at_once(
         assert "Traceback" not in running.log
 
 
+def test_a_post_that_hangs_does_not_hold_up_the_end(
+    tmp_path: Path,
+    prometheus: ScriptedPrometheus,
+    selection: str,
+    sandbox: Sandbox,
+) -> None:
+    """``docker stop`` grants ten seconds."""
+    sandbox.script([{"hang": 30, "times": 100}])
+    with Daemon(
+        tmp_path / "log",
+        APPLICATIONINSIGHTS_CONNECTION_STRING=sandbox.connection_string,
+        BRIDGE_PROMETHEUS_URL=prometheus.url,
+        BRIDGE_METRICS_FILE=selection,
+        BRIDGE_INTERVAL="20s",
+        BRIDGE_SETTLE_DELAY="0s",
+    ) as running:
+        wait(lambda: sandbox.replies_left < 100, "nothing was posted")
+        running.process.send_signal(signal.SIGTERM)
+
+        assert running.process.wait(10) == 1
+        assert "did not end within 10 s: take its points for not delivered" in running.log
+
+
 def test_the_sandbox_runs_on_its_own() -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "bridge", "sandbox", "--listen", "127.0.0.1:0"],
