@@ -166,7 +166,7 @@ def once(
         report = parts.cycle.run(parts.cycle.next_time(None))
         if report is None:
             return 1
-        if dry_run:
+        if dry_run and report.settlement is Settlement.SETTLED:
             print(f"dry run: {report.read} points read, nothing was posted", file=sys.stderr)
         else:
             turns.tell(report)

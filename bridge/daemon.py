@@ -188,7 +188,7 @@ def _schedule(turns: Turns, interval: float) -> BackgroundScheduler:
 
 
 def _overlap(_: JobSubmissionEvent) -> None:
-    log.warning("a cycle took longer than the interval; the next alarm was let pass")
+    log.warning("the cycle before is still under way at this grid time, which is worked on after it")
 
 
 def _drained(turns: Turns) -> bool:
