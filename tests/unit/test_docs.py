@@ -112,7 +112,11 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 def test_make_targets_that_documents_name_exist() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    told = {name for path in DOCUMENTS for name in re.findall(r"(?m)(?:^|`)make ([a-z-]+)", path.read_text(encoding="utf-8"))}
+    told = {
+        name
+        for path in DOCUMENTS
+        for name in re.findall(r"(?m)(?:^|`)make ([a-z-]+)", path.read_text(encoding="utf-8"))
+    }
 
     assert {"demo", "test"} <= told
     assert [name for name in told if f"\n{name}:" not in makefile] == []
