@@ -19,8 +19,8 @@ from bridge.selection import Entry, Selection
 
 # Of a URL of 8 kB, what is left for the percent-encoded selector beside host, path, function and range.
 _SELECTOR_BYTES = 7000
-# Of these, what the matcher of one label may take.
-_MATCHER_BYTES = 400
+# Of these, what the matcher of one label may take, and those of all labels.
+_MATCHER_BYTES, _MATCHERS_BYTES = 400, 3000
 HISTORY = 3600.0  # seconds that are searched for the sample before a series' first one
 _HISTORY_SAMPLES = 250_000  # samples that one question for history may bring; some 60 MB while they are read
 
@@ -102,12 +102,16 @@ def history(series: Iterable[Mapping[str, str]], window: Window, *, match: str =
 
 def _shared(group: Sequence[Mapping[str, str]]) -> Iterator[str]:
     """Matchers that all series of a group fulfil, for labels with few values."""
+    room = _MATCHERS_BYTES
     for label in sorted(set.intersection(*(set(labels) for labels in group)) - {"__name__"}):
         values = {labels[label] for labels in group}
         pattern = "|".join(sorted(map(re.escape, values)))
-        if len(quote(pattern)) < _MATCHER_BYTES and pattern.isprintable():
-            escaped = pattern.replace("\\", "\\\\").replace('"', '\\"')
-            yield f'{label}=~"{escaped}"'
+        escaped = pattern.replace("\\", "\\\\").replace('"', '\\"')
+        matcher = f'{label}=~"{escaped}"'
+        size = len(quote(matcher + ","))
+        if size < min(_MATCHER_BYTES, room) and pattern.isprintable():
+            room -= size
+            yield matcher
 
 
 def up(window: Window, *, match: str = "", hour: bool = False) -> Question:

@@ -224,38 +224,9 @@ def test_a_signal_ends_it_in_order(daemon: Daemon, signum: int) -> None:
     assert "Traceback" not in daemon.log
 
 
-def test_a_second_signal_ends_it_at_once(
-    tmp_path: Path,
-    prometheus: ScriptedPrometheus,
-    selection: str,
-    sandbox: Sandbox,
-) -> None:
-    sandbox.script([{"hang": 30, "times": 100}])
-    with Daemon(
-        tmp_path / "log",
-        APPLICATIONINSIGHTS_CONNECTION_STRING=sandbox.connection_string,
-        BRIDGE_PROMETHEUS_URL=prometheus.url,
-        BRIDGE_METRICS_FILE=selection,
-        BRIDGE_INTERVAL="30s",
-        BRIDGE_SETTLE_DELAY="0s",
-    ) as running:
-        wait(lambda: sandbox.replies_left < 100, "nothing was posted")
-        running.process.send_signal(signal.SIGINT)
-        running.wait_for("finishing the cycle under way")
-        time.sleep(0.5)  # what comes at once counts as the same signal
-        running.process.send_signal(signal.SIGINT)
-
-        assert running.process.wait(5) == 130
-        assert "Traceback" not in running.log
-
-
-def test_a_post_that_hangs_does_not_hold_up_the_end(
-    tmp_path: Path,
-    prometheus: ScriptedPrometheus,
-    selection: str,
-    sandbox: Sandbox,
-) -> None:
-    """``docker stop`` grants ten seconds."""
+@pytest.fixture
+def hanging(tmp_path: Path, prometheus: ScriptedPrometheus, selection: str, sandbox: Sandbox) -> Iterator[Daemon]:
+    """A daemon in the middle of a post that is not answered."""
     sandbox.script([{"hang": 30, "times": 100}])
     with Daemon(
         tmp_path / "log",
@@ -266,10 +237,25 @@ def test_a_post_that_hangs_does_not_hold_up_the_end(
         BRIDGE_SETTLE_DELAY="0s",
     ) as running:
         wait(lambda: sandbox.replies_left < 100, "nothing was posted")
-        running.process.send_signal(signal.SIGTERM)
+        yield running
 
-        assert running.process.wait(10) == 1
-        assert "did not end within 10 s: take its points for not delivered" in running.log
+
+def test_a_second_signal_ends_it_at_once(hanging: Daemon) -> None:
+    hanging.process.send_signal(signal.SIGINT)
+    hanging.wait_for("finishing the cycle under way")
+    time.sleep(0.5)  # what comes at once counts as the same signal
+    hanging.process.send_signal(signal.SIGINT)
+
+    assert hanging.process.wait(5) == 130
+    assert "Traceback" not in hanging.log
+
+
+def test_a_post_that_hangs_does_not_hold_up_the_end(hanging: Daemon) -> None:
+    """``docker stop`` grants ten seconds."""
+    hanging.process.send_signal(signal.SIGTERM)
+
+    assert hanging.process.wait(10) == 1
+    assert "did not end within 10 s: take its points for not delivered" in hanging.log
 
 
 def test_the_sandbox_runs_on_its_own() -> None:

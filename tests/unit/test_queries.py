@@ -81,6 +81,14 @@ def test_an_hour_of_many_series_is_asked_in_parts() -> None:
     assert all(len(quote(question.expr)) < 7900 for question in asked)
 
 
+def test_many_long_labels_narrow_history_only_as_far_as_the_url_holds() -> None:
+    lost = [{"__name__": "m", **{f"label_{number:02}": "v" * 300 for number in range(40)}}]
+    (asked,) = history(lost, WINDOW)
+
+    assert "label_00" in asked.expr
+    assert len(quote(asked.expr)) < 7900
+
+
 def test_a_thousand_long_names_are_asked_in_parts_that_fit_into_a_url() -> None:
     found = list(selectors([f"{number:03}".replace("0", "a") + "m" * 147 for number in range(100, 400)]))
 
