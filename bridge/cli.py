@@ -131,7 +131,7 @@ def run(settings: Settings) -> int:
     from bridge import daemon, selection  # noqa: PLC0415 — heavy
 
     _tell(settings.findings)
-    return daemon.run(settings, selection.load(settings.metrics_file))
+    return daemon.run(settings, selection.SelectionFile(settings.metrics_file))
 
 
 @command(need_credential=True)

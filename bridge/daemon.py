@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import logging
 import operator
-import os
 import signal
 import threading
 import time
@@ -27,20 +26,24 @@ from bridge import __version__
 from bridge.cycle import Cycle, Patience, Sink, Terms
 from bridge.delivery import Delivery, Entra, context_tags
 from bridge.durations import format_duration
+from bridge.ending import SIGNALS, Ending, beside
 from bridge.envelopes import Encoder
 from bridge.errors import PrometheusError
+from bridge.exposition import MetricsPort
 from bridge.instruments import Instruments
+from bridge.points import Sighting
 from bridge.prometheus import Prometheus
 from bridge.sandbox import Sandbox
-from bridge.selection import Selection
+from bridge.selection import Selection, SelectionFile
 from bridge.settings import Settings
+from bridge.settings.syntax import is_loopback
 from bridge.turns import Turns
+from bridge.watch import Closing, opening
 from bridge.web import Web
+from bridge.witness import Witness
 
 log = logging.getLogger(__name__)
 
-DRAIN_SECONDS = 10.0  # what docker stop grants before it kills
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _NO_KEY = "00000000-0000-0000-0000-000000000000"
 _SANDBOX_ROWS = 10_000  # some 12 MB
 _EPOCH = datetime.fromtimestamp(0, timezone.utc)
@@ -51,6 +54,7 @@ class Parts:
     """What was built, for one run of the daemon or one cycle."""
 
     cycle: Cycle
+    witness: Witness
     prometheus: Prometheus
     instruments: Instruments
 
@@ -92,6 +96,7 @@ def build(
             closing.callback(delivery.close)
             sink = delivery
         instruments = Instruments(__version__)
+        witness = Witness(settings.state_dir / "bridge")
         cycle = Cycle(
             Terms(
                 selection=selection,
@@ -100,23 +105,25 @@ def build(
                 scrape_interval=settings.scrape_interval,
                 match=settings.match,
                 max_series=settings.max_series,
+                target=settings.own_target,
             ),
             prometheus,
             Encoder(key, context_tags(Resource(settings.resource_attributes))),
             sink,
             instruments,
+            witness,
             Patience(stop or threading.Event()),
         )
-        yield Parts(cycle, prometheus, instruments)
+        yield Parts(cycle, witness, prometheus, instruments)
 
 
-def run(settings: Settings, selection: Selection) -> int:
-    """Run until SIGTERM or Ctrl-C; the exit code. A second signal ends the process at once."""
+def run(settings: Settings, file: SelectionFile) -> int:
+    """Run until a signal ends it (``ending``); the exit code."""
     # Blocked here and waited for below: a handler could run at any instruction, and lock itself out.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     stop = threading.Event()
-    with build(settings, selection, stop=stop) as parts:
-        turns = Turns(parts.cycle, parts.instruments, stop)
+    with build(settings, file.current, stop=stop) as parts:
+        turns = Turns(parts.cycle, parts.instruments, stop, selection=file)
         web = Web(
             *settings.listen,
             board=turns.board,
@@ -124,21 +131,28 @@ def run(settings: Settings, selection: Selection) -> int:
             interval=settings.interval,
             clock=time.time,
         )
-        announce(settings, selection)
+        announce(settings, file.current)
         log.info("status page at %s", web.url)
         # Not waited for: a Prometheus that never answers must not hold up a signal.
-        threading.Thread(target=look_at, args=(settings,), name="look", daemon=True).start()
+        beside(lambda: look_at(settings))
+        closing = None
+        if target := settings.own_target:
+            beside(lambda: see_opening(target, parts.witness, stop))
+            closing = Closing(MetricsPort(target), time.time, time.sleep)
         gc.freeze()  # what was imported stays
         scheduler = _schedule(turns, settings.interval)
-        signum = signal.sigwait(_SIGNALS)
-        log.info("%s: finishing the cycle under way; a second one ends at once", signal.Signals(signum).name)
-        stop.set()
-        scheduler.shutdown(wait=False)
-        if not _drained(turns):
-            logging.shutdown()
-            os._exit(1)  # its threads would keep the process
+        Ending(turns, stop, closing).run(lambda: scheduler.shutdown(wait=False))
         web.close()
     return 0
+
+
+def see_opening(target: str, witness: Witness, stop: threading.Event) -> None:
+    """Keep the moment before Triton opened: what it counts, it counts from zero then."""
+    if is_loopback(target.rpartition(":")[0]):  # elsewhere, a closed port may be any network's
+        closed = opening(MetricsPort(target), time.time, stop.wait)
+        if closed is not None:
+            witness.saw(Sighting(closed, target, None))
+            log.info("Triton opened at %s: its counts begin at zero", target)
 
 
 def announce(settings: Settings, selection: Selection) -> None:
@@ -189,19 +203,3 @@ def _schedule(turns: Turns, interval: float) -> BackgroundScheduler:
 
 def _overlap(_: JobSubmissionEvent) -> None:
     log.warning("the cycle before is still under way at this grid time, which is worked on after it")
-
-
-def _drained(turns: Turns) -> bool:
-    """Wait for the turn under way; whether it ended in time."""
-    begun = time.monotonic()
-    deadline = begun + DRAIN_SECONDS - 0.5
-    while not turns.idle.is_set():
-        # What comes at the same moment is the same signal: some senders reach a process and its group.
-        if signal.sigtimedwait(_SIGNALS, 0.05) and time.monotonic() - begun > 0.3:
-            log.error("second signal: ended at once; the cycle under way is not finished")
-            logging.shutdown()
-            os._exit(130)
-        if time.monotonic() > deadline:
-            log.error("the cycle under way did not end within %d s: take its points for not delivered", DRAIN_SECONDS)
-            return False
-    return True

@@ -65,6 +65,12 @@ class Instruments:
             "How long the last cycle took from its first question to its last verdict.",
             registry=registry,
         )
+        self.reload_good = Gauge(
+            "triton_bridge_config_last_reload_successful",
+            "1 while metrics.json is as it is sent; 0 after a change that could not be used.",
+            registry=registry,
+        )
+        self.reload_good.set(1)
         self.build_info = Gauge("triton_bridge_build_info", "Always 1.", ["version"], registry=registry)
         self.build_info.labels(version).set(1)
         for outcome in set(Outcome) - {Outcome.WAITING}:  # these may yet become any other: a gauge tells of them

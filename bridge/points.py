@@ -59,6 +59,27 @@ class Series(NamedTuple):
     samples: Sequence[tuple[float, str]]
 
 
+Identity = frozenset[tuple[str, str]]
+
+
+def identity(labels: Mapping[str, str]) -> Identity:
+    """What tells a series from all others: all its labels, ``__name__`` among them."""
+    return frozenset(labels.items())
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What the bridge itself saw at Triton's metrics port: raw samples beside those that Prometheus scraped.
+
+    ``time`` in epoch s, ``instance`` as Prometheus labels that target. ``samples`` holds the values by series, as text;
+    None: nothing listened there, so that all that Triton counts afterwards begins at zero.
+    """
+
+    time: float
+    instance: str
+    samples: Mapping[Identity, str] | None
+
+
 @dataclass(frozen=True)
 class Batch:
     """A JSON array of envelopes as it goes over the wire: gzip bytes, how many points, bytes before compression."""

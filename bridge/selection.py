@@ -91,6 +91,34 @@ def load(path: Path) -> Selection:
     return parse(text, place=path.name)
 
 
+class SelectionFile:
+    """A file that is read again: a good change replaces ``current``, a bad one does not.
+
+    Raises ConfigurationError where the first reading is bad.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._text = _bytes(path)
+        self.current = load(path)
+
+    def look(self) -> Selection | None:
+        """The new selection if the file's content changed, None if not. Raises ConfigurationError, once a content."""
+        text = _bytes(self.path)
+        if text == self._text:
+            return None
+        self._text = text
+        self.current = load(self.path)
+        return self.current
+
+
+def _bytes(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None  # ``load`` says why
+
+
 def parse(text: str, *, place: str = "metrics.json") -> Selection:
     """Validate the text of a metrics.json. Raises ConfigurationError with every finding."""
     document = _document(text, place)

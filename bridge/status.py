@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from bridge.points import Outcome, Rejection, Report, Settlement
@@ -18,7 +18,8 @@ class Snapshot:
     """The state at one moment. Times are epoch seconds, None where nothing happened yet.
 
     ``points`` and ``cycles`` count since the start of the process and add up: read is the sum over ``points``, due
-    the sum over ``cycles``. ``reports`` and ``rejections`` are the newest, newest first.
+    the sum over ``cycles``. ``reports`` and ``rejections`` are the newest, newest first. ``selection`` is the digest of
+    what is sent, ``selection_problems`` say why a changed metrics.json is not.
     """
 
     started: float
@@ -32,6 +33,8 @@ class Snapshot:
     missed: int
     reports: tuple[Report, ...]
     rejections: tuple[Rejection, ...]
+    selection: str = ""
+    selection_problems: tuple[str, ...] = ()
 
     @property
     def read(self) -> int:
@@ -52,11 +55,23 @@ class Board:
         self._missed = 0
         self._reports: deque[Report] = deque(maxlen=_REPORTS_KEPT)
         self._rejections: deque[Rejection] = deque(maxlen=_REJECTIONS_KEPT)
+        self._selection = ""
+        self._selection_problems: tuple[str, ...] = ()
 
     def turned(self) -> None:
         """The loop made progress, whatever came of it."""
         with self._lock:
             self._last_turn = self._clock()
+
+    def selected(self, digest: str) -> None:
+        """A selection is in force from now on."""
+        with self._lock:
+            self._selection, self._selection_problems = digest, ()
+
+    def not_selected(self, problems: Iterable[str]) -> None:
+        """metrics.json changed, and cannot be used."""
+        with self._lock:
+            self._selection_problems = tuple(problems)
 
     def missed(self, cycles: int) -> None:
         """Grid times passed without a cycle."""
@@ -91,6 +106,8 @@ class Board:
                 missed=self._missed,
                 reports=tuple(self._reports),
                 rejections=tuple(self._rejections),
+                selection=self._selection,
+                selection_problems=self._selection_problems,
             )
 
 

@@ -20,11 +20,10 @@ from typing import NamedTuple
 
 from opentelemetry.sdk.metrics.export import AggregationTemporality, Gauge, Metric, NumberDataPoint, Sum
 
-from bridge.points import Series
+from bridge.points import Identity, Series, identity
 from bridge.selection import Entry, Mode, Selection
 
 Labels = Mapping[str, str]
-Identity = frozenset[tuple[str, str]]
 Sample = tuple[float, str]  # as in a Series
 
 _LOOPBACK = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?")
@@ -76,11 +75,6 @@ class Reading:
     def series(self) -> dict[str, int]:
         """How many points each metric has."""
         return {metric.name: len(metric.data.data_points) for metric in self.metrics}
-
-
-def identity(labels: Labels) -> Identity:
-    """What tells a series from all others: all its labels, ``__name__`` among them."""
-    return frozenset(labels.items())
 
 
 def scraped(up: Iterable[Series], cut: Cut) -> bool:

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 
 from bridge.cycle import Cycle
+from bridge.errors import ConfigurationError
 from bridge.instruments import Instruments
 from bridge.points import Outcome, Report, Settlement
+from bridge.selection import SelectionFile
 from bridge.status import Board
 
 log = logging.getLogger(__name__)
@@ -26,6 +28,7 @@ class Turns:
         instruments: Instruments,
         stop: threading.Event,
         clock: Callable[[], float] = time.time,
+        selection: SelectionFile | None = None,
     ) -> None:
         self.board = Board(clock)
         self.idle = threading.Event()
@@ -34,6 +37,9 @@ class Turns:
         self._instruments = instruments
         self._stop = stop
         self._clock = clock
+        self._selection = selection
+        if selection:
+            self.board.selected(selection.current.digest)
         self._last: float | None = None
         self._absent: tuple[str, ...] = ()
 
@@ -44,6 +50,7 @@ class Turns:
         """
         self.idle.clear()
         try:
+            self._look_at_selection()
             while self._turn() and self._clock() >= self._next() and not self._stop.is_set():
                 pass
         except Exception as error:
@@ -55,6 +62,60 @@ class Turns:
             self.idle.set()
             collect_between_cycles()
 
+    def _look_at_selection(self) -> None:
+        """Take over a changed metrics.json; a bad one changes nothing."""
+        if self._selection is None:
+            return
+        before = {entry.name for entry in self._selection.current.entries}
+        try:
+            selection = self._selection.look()
+        except ConfigurationError as error:
+            for finding in error.findings:
+                # Written out: each is a problem of its own, and none is held back as the repetition of another.
+                log.error(f"{self._selection.path} was changed and cannot be used: {finding}")  # noqa: G004, TRY400
+            self.board.not_selected(map(str, error.findings))
+            self._instruments.reload_good.set(0)
+            return
+        if selection is None:
+            return
+        self._cycle.select(selection)
+        self.board.selected(selection.digest)
+        self._instruments.reload_good.set(1)
+        now = {entry.name for entry in selection.entries}
+        added, removed = ", ".join(sorted(now - before)) or "none", ", ".join(sorted(before - now)) or "none"
+        log.info(
+            "%s was changed: selection %s; added: %s; removed: %s",
+            self._selection.path,
+            selection.digest,
+            added,
+            removed,
+        )
+
+    def close(self, seen: tuple[float, str] | None, seconds: float) -> None:
+        """Close the account at the end of a run, when no turn is under way any more (``Cycle.close``). Never raises."""
+        witness = self._cycle.witness
+        if self._last is None:
+            return
+        if not witness.durable:
+            log.warning("the last interval is not posted: a restart that does not know of it would count it again")
+            return
+        try:
+            report = self._cycle.close(max([self._last, *witness.counted[-1:]]), seen, seconds)
+        except Exception:
+            log.exception("the account could not be closed by a fault of the bridge itself; please report it")
+            return
+        if report is not None:
+            self.board.record(report)
+            tell(report)
+
+    def _begin(self) -> float:
+        """The grid time before the first that is worked on: the one up to which the run before has counted.
+
+        Where that is not known, what fell due before the start is not begun: it may have been delivered.
+        """
+        counted, interval = self._cycle.witness.resume(), self._cycle.interval
+        return self._cycle.next_time(None) if counted is None else counted // interval * interval
+
     def _next(self) -> float:
         """The grid time after the last one; now, before the first."""
         return self._clock() if self._last is None else self._last + self._cycle.interval
@@ -62,8 +123,7 @@ class Turns:
     def _turn(self) -> bool:
         """Run one cycle; whether it was due."""
         if self._last is None:
-            # What fell due before the start is not begun: the run before may have delivered it.
-            self._last = self._cycle.next_time(None)
+            self._last = self._begin()
         grid_time = self._cycle.next_time(self._last)
         report = self._cycle.run(grid_time)
         if report is None:

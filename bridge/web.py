@@ -183,11 +183,16 @@ def _page(snapshot: Snapshot) -> str:
         f"<td>{rejection.status} {html.escape(rejection.reason)}</td></tr>"
         for rejection in snapshot.rejections[:20]
     )
+    problems = "".join(
+        f"<p><strong>metrics.json was changed and cannot be used:</strong> {html.escape(problem)}</p>"
+        for problem in snapshot.selection_problems
+    )
     return f"""<!doctype html>
 <html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width,initial-scale=1">
 <meta http-equiv=refresh content=10><title>triton-bridge: {html.escape(snapshot.state)}</title><style>{_STYLE}</style>
 <h1>{html.escape(snapshot.state)}</h1>
 <p>{html.escape(snapshot.advice)}</p>
+{problems}
 <p>Running since {_utc(snapshot.started)}; newest accepted grid time: {_utc(snapshot.last_delivered)}.</p>
 <h2>Account since start</h2>
 <table><tr><th scope=row>read</th><td class=number>{snapshot.read:,}</td></tr>{account}</table>

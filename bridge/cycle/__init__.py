@@ -1,5 +1,7 @@
 """Takes a grid time T, gives a Report: ask, translate, post, record. The only joiner of the stages.
 
+The last row of a run is made the same way, for an interval that ends when the run does (``Cycle.close``).
+
     T ──asking──▶ Reading ──encode──▶ batches ──posting──▶ receipts ──▶ Report
        (queries, prometheus, telemetry)        (delivery)
 
@@ -15,10 +17,12 @@ from bridge.cycle.asking import Asking, Source, Terms
 from bridge.cycle.patience import Patience
 from bridge.cycle.posting import Delivered, Posting, Sink
 from bridge.envelopes import Encoder
-from bridge.errors import PrometheusError
+from bridge.errors import BridgeError, PrometheusError
 from bridge.instruments import Instruments
 from bridge.points import Outcome, Report, Settlement
+from bridge.selection import Selection
 from bridge.telemetry import Reading
+from bridge.witness import Witness
 
 __all__ = ["Cycle", "Patience", "Sink", "Source", "Terms"]
 
@@ -33,14 +37,24 @@ class Cycle:
         encoder: Encoder,
         sink: Sink,
         instruments: Instruments,
+        witness: Witness,
         patience: Patience,
     ) -> None:
         self.interval = terms.interval
-        self._asking = Asking(terms, source, patience)
+        self.witness = witness
+        self._asking = Asking(terms, source, witness, patience)
         self._encoder = encoder
         self._posting = Posting(sink, patience)
+        ending = patience.unstopped()
+        self._last_asking = Asking(terms, source, witness, ending)
+        self._last_posting = Posting(sink, ending)
         self._instruments = instruments
         self._monotonic = patience.monotonic
+
+    def select(self, selection: Selection) -> None:
+        """Send this selection from the next cycle on."""
+        self._asking.select(selection)
+        self._last_asking.select(selection)
 
     def next_time(self, last: float | None) -> float:
         """The newest grid time that is due by Prometheus' clock, or the one after ``last`` where that is done."""
@@ -64,11 +78,33 @@ class Cycle:
             else:
                 delivered = self._posting.deliver(self._encoder.batches(reading.metrics), due.deadline)
                 report = _report(grid_time, reading, delivered, problems)
-        report = replace(report, seconds=self._monotonic() - begun)
-        self._count(report)
-        return report
+        return self._count(report, begun)
 
-    def _count(self, report: Report) -> None:
+    def close(self, start: float, seen: tuple[float, str] | None, seconds: float) -> Report | None:
+        """Close the account at the end of a run: one more row a series, for (start, now]; None where there is nothing.
+
+        ``seen`` is when and what stood on Triton's port last. The next start goes on from what was counted and seen.
+        """
+        begun, problems = self._monotonic(), list[str]()
+        deadline = begun + seconds
+        try:
+            ended = self._last_asking.end(start, seen, deadline, problems)
+        except BridgeError as error:
+            problem = f"what was counted after {start:.0f} is not posted: {error}"
+            return self._count(Report(start, Settlement.WAITING, {}, problems=(problem,)), begun)
+        if ended is None:
+            return None
+        end, reading, sighting = ended
+        self.witness.saw(sighting)
+        delivered = self._last_posting.deliver(self._encoder.batches(reading.metrics), deadline)
+        report = _report(end, reading, delivered, problems)
+        # Part of it delivered counts as all: the rest is told as lost, and nothing is counted twice.
+        if report.settlement is Settlement.SETTLED or report.outcomes[Outcome.ACCEPTED]:
+            self.witness.count_to(end)
+        return self._count(report, begun)
+
+    def _count(self, report: Report, begun: float) -> Report:
+        report = replace(report, seconds=self._monotonic() - begun)
         count = self._instruments
         count.cycles.labels(report.settlement.value).inc()
         for outcome, points in report.outcomes.items():
@@ -85,6 +121,7 @@ class Cycle:
             count.waiting_points.inc(report.outcomes.get(Outcome.WAITING, 0))
         if report.outcomes.get(Outcome.ACCEPTED):
             count.last_delivered.set(report.time)
+        return report
 
 
 def _report(grid_time: float, reading: Reading, delivered: Delivered, problems: list[str]) -> Report:

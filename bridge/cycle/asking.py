@@ -1,18 +1,24 @@
-"""Takes a grid time, gives the Reading for it: wait until it is due, ask all questions, translate the answers."""
+"""Takes a grid time, gives the Reading for it: wait until it is due, ask all questions, translate the answers.
+
+The end of a run is asked for too, off the grid: what was counted since the last grid time.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from bridge import exposition, sightings
 from bridge.cycle.patience import Patience
 from bridge.errors import PrometheusError
-from bridge.points import Series
+from bridge.points import Identity, Series, Sighting, identity
 from bridge.prometheus import Target
-from bridge.queries import Kind, Question, Window, history, questions, up
+from bridge.queries import HISTORY, Kind, Question, Window, history, questions, up
 from bridge.selection import Selection
-from bridge.telemetry import Answers, Cut, Reading, identity, latest_before, orphans, scraped, translate
+from bridge.telemetry import Answers, Cut, Reading, latest_before, orphans, scraped, translate
+from bridge.witness import Witness
 
 
 class Source(Protocol):
@@ -26,7 +32,10 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Terms:
-    """What a cycle goes by; times in seconds. ``scrape_interval`` stands in where Prometheus tells of no targets."""
+    """What a cycle goes by; times in seconds. ``scrape_interval`` stands in where Prometheus tells of no targets.
+
+    ``target`` is the host:port of the Triton that the bridge's own Prometheus scrapes; None where it has none.
+    """
 
     selection: Selection
     interval: float
@@ -34,12 +43,14 @@ class Terms:
     scrape_interval: float
     match: str
     max_series: int
+    target: str | None = None
 
 
 @dataclass(frozen=True)
 class Due:
-    """A grid time whose scrapes have all landed. ``deadline`` is a reading of the patience's ``monotonic``."""
+    """An interval (start, time] whose scrapes have all landed. ``deadline`` is a reading of the patience's ``monotonic``."""
 
+    start: float
     time: float
     window: Window
     deadline: float
@@ -48,11 +59,16 @@ class Due:
 class Asking:
     """The first half of a cycle. Every method that asks raises a PrometheusError where there is no answer in time."""
 
-    def __init__(self, terms: Terms, source: Source, patience: Patience) -> None:
+    def __init__(self, terms: Terms, source: Source, witness: Witness, patience: Patience) -> None:
         self._terms = terms
         self._source = source
+        self._witness = witness
         self._patience = patience
         self._settle_delay = terms.settle_delay  # as last found; the targets' time-outs may ask for more
+
+    def select(self, selection: Selection) -> None:
+        """Ask for this selection from now on."""
+        self._terms = replace(self._terms, selection=selection)
 
     def next_time(self, last: float | None) -> float:
         """The newest grid time that is due by Prometheus' clock, or the one after ``last`` where that is done."""
@@ -70,7 +86,6 @@ class Asking:
         deadline = patience.monotonic() + interval
         untold: list[Target] = []
         targets = patience.ask(self._source.targets, deadline, refused=untold)
-        longest = max((target.scrape_interval for target in targets), default=self._terms.scrape_interval)
         timeout = max((target.scrape_timeout for target in targets), default=0.0)
         self._settle_delay = max(self._terms.settle_delay, timeout + 1)
         due = grid_time + self._settle_delay
@@ -80,12 +95,62 @@ class Asking:
             patience.sleep(ahead)
         # A cycle that begins late still gets half an interval; the schedule skips no grid time for it.
         left = max(grid_time + interval - now, interval / 2)
-        return Due(grid_time, Window(interval, longest), patience.monotonic() + left)
+        start = self._witness.begin(grid_time - interval, grid_time)
+        return Due(start, grid_time, self._window(interval, targets), patience.monotonic() + left)
+
+    def _window(self, interval: float, targets: Iterable[Target]) -> Window:
+        return Window(interval, max((one.scrape_interval for one in targets), default=self._terms.scrape_interval))
 
     def read(self, due: Due, problems: list[str]) -> Reading | None:
         """All answers for T, translated; None where Prometheus scraped nothing. Bad queries are told in ``problems``."""
-        terms, window = self._terms, due.window
-        cut = Cut(due.time - terms.interval, due.time, window.age_limit)
+        answers = self._answers(due, problems)
+        return None if answers is None else self._translated(due, answers)
+
+    def end(
+        self, start: float, seen: tuple[float, str] | None, deadline: float, problems: list[str]
+    ) -> tuple[float, Reading, Sighting] | None:
+        """The Reading for what was counted after ``start``, up to what time, and what the next start goes on from.
+
+        ``seen`` is when and what stood on Triton's port last; without it the last scrape is the end. None: that was no
+        later than ``start``.
+        """
+        untold: list[Target] = []
+        window = self._window(self._terms.interval, self._patience.ask(self._source.targets, deadline, refused=untold))
+        now = self._patience.ask(self._source.now, deadline)
+        scrapes = self._patience.ask(lambda: self._source.ask(up(window).expr, now), deadline)
+        target = next((one.labels for one in scrapes if one.labels.get("instance") == self._terms.target), None)
+        last_scrape = max((time for one in scrapes for time, _ in one.samples), default=start)
+        end = seen[0] if seen else last_scrape
+        if end <= start or (target is None and seen is None):
+            return None
+        window = replace(window, interval=max(window.interval, float(math.ceil(end - start))))
+        due = Due(start, end, window, deadline)
+        answers = self._answers(due, problems, self._sighting(*seen, target) if seen else None)
+        assert answers is not None, "there was a scrape, or a sighting stands for it"
+        # The next count goes on from these values: a scrape under way may land yet, with an earlier time.
+        counted = {identity(one.labels): one.samples[-1][1] for one in answers.samples}
+        return end, self._translated(due, answers), Sighting(end, self._terms.target or "", counted)
+
+    def _sighting(self, time: float, text: str, target: Mapping[str, str] | None) -> Sighting:
+        """The selected samples of an exposition, with the labels that Prometheus gives them."""
+        instance = self._terms.target or ""
+        # Before its first scrape a target has the labels that prometheus.yml gives it.
+        labels = dict(target or {"job": "triton", "instance": instance})
+        labels.pop("__name__", None)
+        names = {entry.metric for entry in self._terms.selection.entries}
+        values = {
+            identity(exposition.scraped_labels(own, labels)): value
+            for own, value in exposition.samples(text)
+            if own["__name__"] in names
+        }
+        return Sighting(time, instance, values)
+
+    def _translated(self, due: Due, answers: Answers) -> Reading:
+        return translate(self._terms.selection, answers, _cut(due), max_series=self._terms.max_series)
+
+    def _answers(self, due: Due, problems: list[str], seen: Sighting | None = None) -> Answers | None:
+        """Prometheus' answers for T; ``seen`` stands for a scrape at T."""
+        terms, window, cut = self._terms, due.window, _cut(due)
 
         def ask(question: Question) -> list[Series]:
             return self._patience.ask(lambda: self._source.ask(question.expr, due.time), due.deadline)
@@ -96,7 +161,7 @@ class Asking:
             return found if found or not terms.match else ask(up(window, hour=hour))
 
         scrapes = ask_up(hour=False)
-        if not scraped(scrapes, cut):
+        if seen is None and not scraped(scrapes, replace(cut, start=due.time - window.interval)):
             return None
         check_age = self._patience.ask(self._source.lookback, due.deadline, refused=math.inf) > window.age_limit
         found: dict[Kind, list[Series]] = {kind: [] for kind in Kind}
@@ -116,15 +181,24 @@ class Asking:
             expressions=expressions,
             up=scrapes,
         )
+        known = (*self._witness.sightings, *([seen] if seen else []))
+        answers = self._with_sightings(answers, known, seen, due)
         if lost := orphans(answers.samples, terms.selection, cut):
-            earlier = {
-                identity(series.labels): sample
-                for question in history(lost, window, match=terms.match)
-                for series in ask(question)
-                if (sample := latest_before(series, cut))
-            }
+            earlier = sightings.before(known, cut.start, after=cut.start - HISTORY)
+            _take_later(
+                earlier, (one for question in history(lost, window, match=terms.match) for one in ask(question)), cut
+            )
             answers = replace(answers, up=ask_up(hour=True), history=earlier)
-        return translate(terms.selection, answers, cut, max_series=terms.max_series)
+        return answers
+
+    def _with_sightings(self, answers: Answers, known: Iterable[Sighting], seen: Sighting | None, due: Due) -> Answers:
+        after = due.start - due.window.lookback
+        answers = replace(answers, samples=sightings.joined(answers.samples, known, after=after, until=due.time))
+        if seen is None:
+            return answers
+        names = {entry.metric or "" for entry in self._terms.selection.entries if not entry.mode.raw}
+        fresh = None if answers.fresh is None else answers.fresh | (seen.samples or {}).keys()
+        return replace(answers, values=sightings.replaced(answers.values, seen, names), fresh=fresh)
 
     def _ask_once(self, question: Question, due: Due) -> list[Series]:
         """The answer to a query of the user's own, which may be slow or wrong for ever: no second try."""
@@ -132,3 +206,15 @@ class Asking:
         if any(len(found.samples) > 1 for found in series):
             raise PrometheusError("it gives a range of samples and not one value a series: wrap it in a function")
         return series
+
+
+def _take_later(earlier: dict[Identity, tuple[float, str]], answer: Iterable[Series], cut: Cut) -> None:
+    """Let the last sample before the interval stand in ``earlier``, wherever it comes from."""
+    for series in answer:
+        key, sample = identity(series.labels), latest_before(series, cut)
+        if sample and sample[0] > earlier.get(key, (0.0, ""))[0]:
+            earlier[key] = sample
+
+
+def _cut(due: Due) -> Cut:
+    return Cut(due.start, due.time, due.window.age_limit)

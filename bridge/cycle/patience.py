@@ -35,6 +35,11 @@ class Patience:
         self.clock = clock
         self.monotonic = monotonic
         self.sleep = sleep or stop.wait
+        self._given_sleep = sleep
+
+    def unstopped(self) -> Patience:
+        """The same time, for the work that begins with the stop."""
+        return Patience(threading.Event(), clock=self.clock, monotonic=self.monotonic, sleep=self._given_sleep)
 
     def ask(self, question: Callable[[], T], deadline: float, *, refused: T | None = None) -> T:
         """Ask Prometheus until there is an answer; ``refused`` is it where this Prometheus does not know the question.

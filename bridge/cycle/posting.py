@@ -9,7 +9,7 @@ from typing import Protocol
 from bridge.cycle.patience import Patience
 from bridge.points import Batch, Receipt
 
-DRAIN = 8.0  # seconds for all that is posted after the bridge was told to stop
+DRAIN = 4.0  # seconds for what is still to be posted of a cycle when the bridge is told to stop
 
 
 class Sink(Protocol):

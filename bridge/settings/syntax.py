@@ -37,6 +37,14 @@ class Address(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host, with or without brackets, is this machine by its name or address."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
 def duration(least: str, most: str, reason: str = "") -> Callable[[str], float]:
     """A parser of durations, to seconds, that refuses what lies outside; ``reason`` says why the limits are there."""
 

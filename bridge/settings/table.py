@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -113,7 +114,7 @@ class Settings(BaseSettings):
     ] = _setting("15s", "how often the bundled Prometheus scrapes", metavar="DURATION")
     metrics_file: File = _setting(
         None,
-        "which metrics to send; read at the start",
+        "which metrics to send; a change takes effect at the next cycle, and a bad one changes nothing",
         metavar="FILE",
         shown="/etc/bridge/metrics.json, else config/metrics.json",
     )
@@ -181,6 +182,11 @@ class Settings(BaseSettings):
         if value and info.data.get("prometheus_username"):
             raise Wrong("a token and a user are given, and only one can sign in", "remove one")
         return value
+
+    @property
+    def own_target(self) -> str | None:
+        """Triton's metrics, where a Prometheus of this machine scrapes them; another's labels are not known."""
+        return self.triton_target if syntax.is_loopback(urlsplit(self.prometheus_url).hostname or "") else None
 
     @property
     def entra(self) -> bool:

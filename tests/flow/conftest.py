@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from bridge.points import Outcome, Report
 from bridge.prometheus import Prometheus
 from bridge.sandbox import Sandbox
 from bridge.selection import parse
+from bridge.witness import Witness
 from tests.scripted.clock import Clock
 from tests.scripted.prometheus import ScriptedPrometheus
 
@@ -38,6 +40,7 @@ class Bridge:
     sandbox: Sandbox
     delivery: Delivery
     instruments: Instruments
+    witness: Witness
     stop: threading.Event
 
     def run(self, grid_time: float = T) -> Report:
@@ -64,7 +67,13 @@ def make_bridge() -> Iterator[MakeBridge]:
     """``make_bridge("m", {"metric": "c", "mode": "increase"}, interval=…)``; scraped every 15 s until T."""
     with ExitStack() as closing:
 
-        def make(*metrics: object, now: float = T, scraped: bool = True, **terms: Any) -> Bridge:
+        def make(
+            *metrics: object,
+            now: float = T,
+            scraped: bool = True,
+            folder: Path | None = None,
+            **terms: Any,
+        ) -> Bridge:
             clock, stop = Clock(now), threading.Event()
             prometheus = closing.enter_context(ScriptedPrometheus(clock))
             sandbox = closing.enter_context(Sandbox(scriptable=True, now=clock))
@@ -72,7 +81,7 @@ def make_bridge() -> Iterator[MakeBridge]:
             closing.callback(delivery.close)
             source = Prometheus(prometheus.url)
             closing.callback(source.close)
-            instruments = Instruments("0")
+            instruments, witness = Instruments("0"), Witness(folder)
             if scraped:
                 prometheus.scrape([T - 45, T - 30, T - 15, T])
             cycle = Cycle(
@@ -91,8 +100,9 @@ def make_bridge() -> Iterator[MakeBridge]:
                 Encoder(sandbox.connection_string.partition("=")[2].partition(";")[0], context_tags(Resource({}))),
                 delivery,
                 instruments,
+                witness,
                 Patience(stop, clock=clock, monotonic=lambda: clock() - T, sleep=clock.sleep),
             )
-            return Bridge(cycle, clock, prometheus, sandbox, delivery, instruments, stop)
+            return Bridge(cycle, clock, prometheus, sandbox, delivery, instruments, witness, stop)
 
         yield make

@@ -414,4 +414,4 @@ def test_all_posts_of_a_stopping_bridge_share_one_time_limit() -> None:
     posting = Posting(Slow(), Patience(stop, clock=clock, monotonic=clock, sleep=clock.sleep))
     posting.deliver([Batch.pack([b"{}"])] * 4, 1000.0)
 
-    assert given == [8.0, 5.0, 2.0, -1.0]
+    assert given == [4.0, 1.0, -2.0, -5.0]

@@ -7,12 +7,15 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from bridge.instruments import Instruments
 from bridge.points import Condition, Outcome, Report, Settlement
+from bridge.selection import SelectionFile
 from bridge.turns import Turns
+from bridge.witness import Witness
 from tests.flow.conftest import INTERVAL, MakeBridge, T
 from tests.scripted.clock import Clock
 
@@ -32,6 +35,7 @@ class Scripted:
     def __init__(self, *reports: Report | Exception | None) -> None:
         self.reports = deque(reports)
         self.asked: list[float | None] = []
+        self.witness = Witness()
 
     def next_time(self, last: float | None) -> float:
         self.asked.append(last)
@@ -132,3 +136,43 @@ def test_a_gap_is_an_error_line_and_never_called_delivered(
     (gap,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert gap.getMessage().startswith("gap at 2026-11-18T11:07:00Z: 1 points were not delivered")
     assert "settled" not in caplog.text
+
+
+def test_a_changed_selection_is_sent_from_the_next_cycle_on(
+    make_bridge: MakeBridge, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Through a swapped link too, as Kubernetes changes a mounted ConfigMap; a bad change changes nothing."""
+    bridge = make_bridge("m", now=T - 30)
+    for name in ("m", "n"):
+        bridge.prometheus.add(name, [(T + minute * INTERVAL - 5, minute) for minute in range(5)])
+    bridge.prometheus.scrape([T + minute * INTERVAL - 5 for minute in range(5)])
+    file, shown = tmp_path / "metrics.json", tmp_path / "..data"
+
+    def change(text: str) -> None:
+        version = tmp_path / f"..{len(list(tmp_path.iterdir()))}"
+        version.mkdir()
+        (version / "metrics.json").write_text(text)
+        (tmp_path / "..new").symlink_to(version.name)
+        (tmp_path / "..new").replace(shown)
+
+    file.symlink_to("..data/metrics.json")
+    change('{"customMetrics": ["m"]}')
+    loop = Turns(bridge.cycle, bridge.instruments, bridge.stop, bridge.clock, selection=SelectionFile(file))
+    good = bridge.instruments.reload_good._value
+    states = []
+    with caplog.at_level(logging.INFO):
+        for text in (
+            '{"customMetrics": ["m"]}',
+            '{"customMetrics": ["n"]}',
+            '{"customMetrics": ["n", 1',
+            '{"customMetrics": ["n"]}',
+        ):
+            change(text)
+            loop.turn()
+            states.append((good.get(), len(loop.board.snapshot().selection_problems)))
+
+    assert [(row["name"], row["value"]) for row in bridge.sandbox.rows()] == [("m", 0), ("n", 1), ("n", 2), ("n", 3)]
+    assert states == [(1, 0), (1, 0), (0, 1), (1, 0)]
+    assert "added: n; removed: m" in caplog.text
+    assert "was changed and cannot be used: metrics.json: line 1 column" in caplog.text
+    assert caplog.text.count("cannot be used") == 1

@@ -1,0 +1,124 @@
+"""Takes what the bridge saw and how far it counted, gives it again after a restart: one small file in a folder.
+
+    sightings   raw samples that the bridge took of Triton itself: at its opening, and while it drained
+    counted     the ends of intervals that do not lie on the grid: the next count begins there
+    closed      whether the run ended there, so that nothing was posted afterwards
+
+The file is replaced whole (written beside, fsync, rename). One that cannot be read is set aside and reported.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from bridge.points import Sighting
+
+log = logging.getLogger(__name__)
+
+_FILE = "witness.json"
+_KEPT = 20  # of each; one start and one stop make three
+_SERIES_KEPT = 100_000
+
+
+class Witness:
+    """Memory of one bridge. Nothing is written before ``resume``; without a folder it lasts as long as the process.
+
+    ``durable`` tells whether the last write reached the disk.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.sightings: tuple[Sighting, ...] = ()
+        self.counted: tuple[float, ...] = ()
+        self.durable = False
+        self._closed = False
+        self._path = folder / _FILE if folder else None
+        if self._path:
+            self._load(self._path)
+
+    def resume(self) -> float | None:
+        """Begin a run: how far the one before has counted, None where it did not close its account."""
+        counted = self.counted[-1] if self._closed and self.counted else None
+        self._closed = False
+        self._save()
+        return counted
+
+    def saw(self, sighting: Sighting) -> None:
+        """Keep a sighting."""
+        kept, room = [sighting], _SERIES_KEPT
+        for earlier in reversed(self.sightings[-_KEPT + 1 :]):
+            room -= len(earlier.samples or ())
+            if room >= 0:
+                kept.append(earlier)
+        self.sightings = tuple(reversed(kept))
+        self._save()
+
+    def count_to(self, time: float) -> None:
+        """Everything up to ``time`` (epoch s) is delivered."""
+        self.counted = (*self.counted[-_KEPT + 1 :], time)
+        self._closed = True
+        self._save()
+
+    def begin(self, start: float, end: float) -> float:
+        """Where the interval (start, end] begins in truth: after what is counted already."""
+        return max((time for time in self.counted if start < time < end), default=start)
+
+    def _load(self, path: Path) -> None:
+        try:
+            document = orjson.loads(path.read_bytes())
+            self.sightings = tuple(map(_sighting, document["sightings"]))
+            self.counted = tuple(map(float, document["counted"]))
+            self._closed = bool(document["closed"])
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            log.warning("%s cannot be read: %s", path, error.strerror)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            aside = path.with_suffix(".damaged")
+            log.error("%s is damaged, and set aside as %s: %s", path, aside.name, error)  # noqa: TRY400
+            with suppress(OSError):
+                path.replace(aside)
+
+    def _save(self) -> None:
+        self.durable = False
+        if self._path is None:
+            return
+        document = {
+            "sightings": [_written(one) for one in self.sightings],
+            "counted": self.counted,
+            "closed": self._closed,
+        }
+        beside = self._path.with_suffix(".new")
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with beside.open("wb") as file:
+                file.write(orjson.dumps(document))
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(self._path)
+        except OSError as error:
+            remedy = "BRIDGE_STATE_DIR must be writable"
+            log.warning("%s: %s; nothing is kept over a restart — %s", self._path.parent, error.strerror, remedy)
+        else:
+            self.durable = True
+
+
+def _written(sighting: Sighting) -> dict[str, Any]:
+    samples = sighting.samples
+    return {
+        "time": sighting.time,
+        "instance": sighting.instance,
+        "samples": None if samples is None else [[dict(sorted(key)), value] for key, value in samples.items()],
+    }
+
+
+def _sighting(document: Mapping[str, Any]) -> Sighting:
+    samples = document["samples"]
+    values = None if samples is None else {frozenset(labels.items()): str(value) for labels, value in samples}
+    return Sighting(float(document["time"]), str(document["instance"]), values)

@@ -1,0 +1,191 @@
+"""The first and the last interval of a run: neither lies between two grid times, and both are counted to the unit."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from bridge.points import Outcome, Settlement, Sighting
+from bridge.turns import Turns
+from tests.flow.conftest import Bridge, MakeBridge, T
+
+TARGET = "triton-0:8002"
+GAIN = {"metric": "c", "mode": "increase"}
+STOP = T + 22.5
+BASE = [(T - 75, 12), (T, 12)]  # nothing gained in the cycle of T
+
+
+def exposition(value: float) -> str:
+    return f'# TYPE c counter\nc{{model="a"}} {value}\ng{{model="a"}} 0.5\nother 1\n'
+
+
+def started(make_bridge: MakeBridge, folder: Path, *metrics: object, now: float = T - 30) -> tuple[Bridge, Turns]:
+    """A bridge whose loop begins with T."""
+    bridge = make_bridge(*(metrics or (GAIN,)), now=now, folder=folder, target=TARGET)
+    return bridge, Turns(bridge.cycle, bridge.instruments, bridge.stop, bridge.clock)
+
+
+def sums(bridge: Bridge, name: str = "c") -> list[float]:
+    return [row["valueSum"] for row in bridge.rows(name)]
+
+
+def test_the_last_row_counts_what_stood_on_the_port_against_the_last_scrape(
+    make_bridge: MakeBridge, tmp_path: Path
+) -> None:
+    bridge, turns = started(make_bridge, tmp_path, GAIN, "g")
+    bridge.prometheus.add("c", [*BASE, (T + 15, 20)], model="a")
+    bridge.prometheus.add("g", [(T + 15, 0.1)], model="a")
+    bridge.prometheus.scrape([T + 15])
+    turns.turn()
+    bridge.clock.now = STOP + 1
+    turns.close((STOP, exposition(27)), 5.0)
+
+    _, row = bridge.rows("c")
+    assert (row["valueSum"], row["timestamp"]) == (15, "2026-11-18T11:07:22.5Z")
+    assert row["customDimensions"] == {"model": "a", "job": "triton", "instance": TARGET}
+    assert [row["value"] for row in bridge.rows("g")][-1:] == [0.5]
+    assert turns.board.snapshot().points[Outcome.ACCEPTED] == 3
+
+
+def test_the_next_start_goes_on_from_there(make_bridge: MakeBridge, tmp_path: Path) -> None:
+    """A bridge that was restarted beside the same Triton: what was seen last is not counted again."""
+    bridge, turns = started(make_bridge, tmp_path)
+    bridge.prometheus.add("c", [*BASE, (T + 15, 20)], model="a")
+    bridge.prometheus.scrape([T + 15])
+    turns.turn()
+    turns.close((STOP, exposition(27)), 5.0)
+
+    again, turns = started(make_bridge, tmp_path, now=T + 36)
+    again.prometheus.add("c", [*BASE, (T + 15, 20), (T + 45, 29), (T + 60, 31)], model="a")
+    again.prometheus.scrape([T + 15, T + 45, T + 60])
+    turns.turn()
+
+    assert (sums(bridge), sums(again)) == ([0, 15], [4])
+
+
+def test_a_new_triton_after_the_last_row_counts_from_zero(make_bridge: MakeBridge, tmp_path: Path) -> None:
+    """Even where it has passed the count of the old one before its first scrape."""
+    first, turns = started(make_bridge, tmp_path)
+    first.prometheus.add("c", BASE, model="a")
+    turns.turn()
+    turns.close((STOP, exposition(27)), 5.0)
+
+    again, turns = started(make_bridge, tmp_path, now=T + 36)
+    again.prometheus.add("c", [*BASE, (T + 45, 50)], model="a")
+    again.prometheus.scrape([T + 45])
+    again.witness.saw(Sighting(T + 32, TARGET, None))
+    turns.turn()
+
+    assert sums(again) == [50]
+
+
+def test_what_was_counted_before_the_first_scrape_is_counted_from_the_closed_port(make_bridge: MakeBridge) -> None:
+    """Without it the first sample would be the base line: nobody knows how long that target has counted."""
+    for sightings, gained in (((), 5), ((Sighting(T - 40, TARGET, None),), 25)):
+        bridge = make_bridge(GAIN)
+        for sighting in sightings:
+            bridge.witness.saw(sighting)
+        bridge.prometheus.series.clear()
+        bridge.prometheus.scrape([T - 30], up=0)
+        bridge.prometheus.scrape([T - 15, T])
+        bridge.prometheus.add("c", [(T - 15, 20), (T, 25)], model="a")
+        bridge.run()
+
+        assert sums(bridge) == [gained]
+
+
+def test_without_a_look_the_last_scrape_is_the_end(make_bridge: MakeBridge, tmp_path: Path) -> None:
+    """A native sidecar is stopped after Triton: its port is closed already."""
+    bridge, turns = started(make_bridge, tmp_path)
+    bridge.prometheus.add("c", [*BASE, (T + 15, 20)], model="a")
+    bridge.prometheus.scrape([T + 15])
+    turns.turn()
+    bridge.clock.now = STOP
+    turns.close(None, 5.0)
+
+    _, row = bridge.rows("c")
+    assert (row["valueSum"], row["timestamp"]) == (8, "2026-11-18T11:07:15Z")
+
+
+def test_a_scrape_that_lands_after_the_end_is_counted_by_the_next_start(
+    make_bridge: MakeBridge, tmp_path: Path
+) -> None:
+    """It bears a time before the end, and was not there when the last row was made."""
+    bridge, turns = started(make_bridge, tmp_path)
+    bridge.prometheus.add("c", [*BASE, (T + 15, 20)], model="slow")
+    bridge.prometheus.scrape([T + 15, T + 20])
+    turns.turn()
+    bridge.clock.now = STOP
+    turns.close(None, 5.0)
+
+    again, turns = started(make_bridge, tmp_path, now=T + 36)
+    again.prometheus.add("c", [*BASE, (T + 15, 20), (T + 19, 24), (T + 50, 30)], model="slow")
+    again.prometheus.scrape([T + 15, T + 20, T + 50])
+    turns.turn()
+
+    assert (sums(bridge), sums(again)) == ([0, 8], [10])
+
+
+def test_a_drain_that_lasts_is_posted_in_two_parts(make_bridge: MakeBridge, tmp_path: Path) -> None:
+    bridge, turns = started(make_bridge, tmp_path)
+    bridge.prometheus.add("c", [*BASE, (T + 15, 20)], model="a")
+    bridge.prometheus.scrape([T + 15])
+    turns.turn()
+    turns.close((STOP, exposition(27)), 5.0)
+    turns.close((STOP + 9, exposition(31)), 5.0)
+
+    assert sums(bridge) == [0, 15, 4]
+
+
+def test_a_run_without_a_scrape_is_counted_whole(make_bridge: MakeBridge, tmp_path: Path) -> None:
+    """A container that lived for seconds; its labels are those of prometheus.yml."""
+    bridge, turns = started(make_bridge, tmp_path)
+    bridge.prometheus.series.clear()
+    bridge.witness.saw(Sighting(T + 3, TARGET, None))
+    turns.turn()
+    turns.close((T + 9, exposition(3)), 5.0)
+
+    (row,) = bridge.rows("c")
+    assert (row["valueSum"], row["customDimensions"]["job"]) == (3, "triton")
+
+
+def test_what_a_restart_could_not_know_of_is_not_posted(
+    make_bridge: MakeBridge, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    bridge, turns = started(make_bridge, tmp_path / "file")
+    bridge.prometheus.add("c", [*BASE, (T + 15, 20)], model="a")
+    turns.turn()
+    turns.close((STOP, exposition(27)), 5.0)
+
+    assert sums(bridge) == [0]
+    assert "the last interval is not posted" in caplog.text
+
+
+def test_an_end_that_cannot_be_posted_is_a_gap_and_not_counted(
+    make_bridge: MakeBridge, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bridge, turns = started(make_bridge, tmp_path)
+    bridge.prometheus.add("c", [*BASE, (T + 15, 20)], model="a")
+    turns.turn()
+    bridge.sandbox.script([{"status": 503, "times": 1000}])
+    with caplog.at_level(logging.ERROR):
+        turns.close((STOP, exposition(27)), 5.0)
+
+    assert "gap at 2026-11-18T11:07:22Z: 1 points were not delivered" in caplog.text
+    assert bridge.witness.counted == ()
+    assert turns.board.snapshot().cycles[Settlement.WAITING] == 1
+    assert bridge.witness.sightings[-1].time == STOP, "what was seen is kept: only the post failed"
+
+
+def test_an_end_after_a_prometheus_that_is_away_is_told(
+    make_bridge: MakeBridge, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bridge, turns = started(make_bridge, tmp_path)
+    turns.turn()
+    bridge.prometheus.failures = [(503, b"gone")] * 1000
+    turns.close((STOP, exposition(27)), 5.0)
+
+    assert "is not posted: Prometheus answered 503" in caplog.text
