@@ -12,7 +12,7 @@ import operator
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -28,7 +28,7 @@ from bridge.delivery import Delivery, Entra, context_tags
 from bridge.durations import format_duration
 from bridge.ending import SIGNALS, Ending, beside
 from bridge.envelopes import Encoder
-from bridge.errors import PrometheusError
+from bridge.errors import ConfigurationError, PrometheusError
 from bridge.exposition import MetricsPort
 from bridge.instruments import Instruments
 from bridge.points import Sighting
@@ -46,6 +46,8 @@ log = logging.getLogger(__name__)
 
 _NO_KEY = "00000000-0000-0000-0000-000000000000"
 _SANDBOX_ROWS = 10_000  # some 12 MB
+_SANDBOX_PORT = 9465
+_PROMETHEUS_SECONDS = 10  # for a Prometheus that starts with the bridge
 _EPOCH = datetime.fromtimestamp(0, timezone.utc)
 
 
@@ -85,7 +87,7 @@ def build(
         closing.callback(prometheus.close)
         key, string = _NO_KEY, ""
         if settings.sandbox and sink is None:
-            sandbox = closing.enter_context(Sandbox(max_rows=_SANDBOX_ROWS))
+            sandbox = closing.enter_context(_sandbox(settings.listen.host))
             string = sandbox.connection_string
             log.info("sandbox in Azure's place: what arrives is shown at %s", sandbox.url)
         elif settings.connection:
@@ -115,6 +117,16 @@ def build(
             Patience(stop or threading.Event()),
         )
         yield Parts(cycle, witness, prometheus, instruments)
+
+
+def _sandbox(host: str) -> Sandbox:
+    """A sandbox that is reached as the status page is, at a port that can be known before."""
+    sandbox = Sandbox(host, _SANDBOX_PORT, max_rows=_SANDBOX_ROWS)
+    try:
+        sandbox.start()
+    except ConfigurationError:  # another has that port
+        return Sandbox(host, max_rows=_SANDBOX_ROWS)
+    return sandbox
 
 
 def run(settings: Settings, file: SelectionFile) -> int:
@@ -164,11 +176,18 @@ def announce(settings: Settings, selection: Selection) -> None:
     log.info("selection %s: %s", selection.digest, names)
 
 
-def look_at(settings: Settings) -> None:
-    """Log what is found of Prometheus; it may well be away still."""
+def look_at(settings: Settings, pause: Callable[[float], object] = time.sleep) -> None:
+    """Log what is found of Prometheus. In a container it starts beside the bridge, and may take a moment."""
     prometheus = connect(settings)
     try:
-        rules, targets = prometheus.rules(), prometheus.targets()
+        for left in reversed(range(_PROMETHEUS_SECONDS)):
+            try:
+                rules, targets = prometheus.rules(), prometheus.targets()
+                break
+            except PrometheusError:
+                if not left:
+                    raise
+                pause(1)
         log.info("Prometheus %s at %s: %d recording rules", prometheus.version(), prometheus.url, len(rules))
     except PrometheusError as error:
         log.warning("%s — is BRIDGE_PROMETHEUS_URL right? It is asked again every cycle", error)

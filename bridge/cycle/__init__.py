@@ -26,6 +26,8 @@ from bridge.witness import Witness
 
 __all__ = ["Cycle", "Patience", "Sink", "Source", "Terms"]
 
+_LAST_QUESTIONS = 3.0  # seconds for a Prometheus that may have ended already
+
 
 class Cycle:
     """The spine. One cycle at a time."""
@@ -88,7 +90,7 @@ class Cycle:
         begun, problems = self._monotonic(), list[str]()
         deadline = begun + seconds
         try:
-            ended = self._last_asking.end(start, seen, deadline, problems)
+            ended = self._last_asking.end(start, seen, min(deadline, begun + _LAST_QUESTIONS), problems)
         except BridgeError as error:
             problem = f"what was counted after {start:.0f} is not posted: {error}"
             return self._count(Report(start, Settlement.WAITING, {}, problems=(problem,)), begun)
