@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge.points import Outcome, Settlement, Sighting
+from bridge.points import Outcome, Settlement, Sighting, identity
 from bridge.turns import Turns
-from tests.flow.conftest import Bridge, MakeBridge, T
+from tests.flow.conftest import INTERVAL, Bridge, MakeBridge, T
 
 TARGET = "triton-0:8002"
 GAIN = {"metric": "c", "mode": "increase"}
@@ -189,3 +189,63 @@ def test_an_end_after_a_prometheus_that_is_away_is_told(
     turns.close((STOP, exposition(27)), 5.0)
 
     assert "is not posted: Prometheus answered 503" in caplog.text
+
+
+def test_where_prometheus_scrapes_another_triton_there_is_no_end_to_count_to(
+    make_bridge: MakeBridge, tmp_path: Path
+) -> None:
+    """Its scrapes may take long to land; the count goes on from the last grid time, when it is asked for again."""
+    bridge = make_bridge(GAIN, now=T - 30, folder=tmp_path, target="127.0.0.1:8002")
+    bridge.prometheus.add("c", [*BASE, (T + 15, 20)], model="a")
+    bridge.prometheus.scrape([T + 15])
+    turns = Turns(bridge.cycle, bridge.instruments, bridge.stop, bridge.clock)
+    turns.turn()
+    turns.close(None, 5.0)
+
+    assert sums(bridge) == [0]
+
+
+def test_an_end_long_after_the_last_grid_time_is_counted_whole(make_bridge: MakeBridge, tmp_path: Path) -> None:
+    bridge, turns = started(make_bridge, tmp_path)
+    bridge.prometheus.add("c", [*BASE, *[(T + 15 * n, 12 + n) for n in range(1, 13)]], model="a")
+    bridge.prometheus.scrape([T + 15 * n for n in range(1, 13)])
+    turns.turn()
+    bridge.clock.now = T + 190
+    turns.close((T + 185, exposition(30)), 5.0)
+
+    assert sums(bridge) == [0, 18]
+
+
+def test_an_interval_that_begins_after_its_last_scrape_is_not_without_data(
+    make_bridge: MakeBridge, tmp_path: Path
+) -> None:
+    bridge, _ = started(make_bridge, tmp_path)
+    bridge.prometheus.add("c", [*BASE, (T + 50, 20)], model="a")
+    bridge.prometheus.scrape([T + 50])
+    bridge.clock.now = T + INTERVAL + 6
+    bridge.witness.count_to(T + 58)
+
+    assert bridge.run(T + INTERVAL).settlement is Settlement.SETTLED
+
+
+def test_a_gauge_that_was_seen_needs_no_young_scrape(make_bridge: MakeBridge, tmp_path: Path) -> None:
+    bridge, turns = started(make_bridge, tmp_path, "g")
+    bridge.prometheus.lookback = 300.0
+    turns.turn()
+    turns.close((STOP, exposition(1)), 5.0)
+
+    assert [row["value"] for row in bridge.rows("g")] == [0.5]
+
+
+@pytest.mark.parametrize(("scraped", "seen", "gained"), [(T - 900, T - 1800, 10), (T - 1800, T - 900, 205)])
+def test_the_later_of_a_scrape_and_a_look_is_the_base(
+    make_bridge: MakeBridge, scraped: float, seen: float, gained: float
+) -> None:
+    """The hour before is searched where an interval begins without a sample."""
+    bridge = make_bridge(GAIN)
+    bridge.prometheus.add("c", [(scraped, 300), (T - 10, 310)], model="a")
+    key = identity({"__name__": "c", "job": "triton", "instance": TARGET, "model": "a"})
+    bridge.witness.saw(Sighting(seen, TARGET, {key: "105"}))
+    bridge.run()
+
+    assert sums(bridge) == [gained]

@@ -88,6 +88,15 @@ def test_a_complete_answer_is_given(serve: Serve) -> None:
     assert MetricsPort(serve(reply(TEXT))).read() == TEXT
 
 
+def test_no_proxy_stands_between(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    (nobody,) = free_ports(1)
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{nobody}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+
+    assert MetricsPort(serve(reply(TEXT))).read() == TEXT
+
+
 @pytest.mark.parametrize(
     "answer", [reply(TEXT, len(TEXT) + 1), b"503 Busy\r\nContent-Length: 0\r\n\r\n", b"", b"nonsense\r\n\r\n"]
 )
