@@ -160,7 +160,9 @@ def _read(response: requests.Response, *_: object, **__: object) -> requests.Res
     try:
         document = answer.json()
         failed = document.get("status") != "success"
-        reason, warnings = document.get("error", ""), document.get("warnings")
+        reason = document.get("error", "")
+        # Remarks on the query itself say nothing of missing data; 2.53 has them here, 3 in part ("infos").
+        warnings = [text for text in document.get("warnings") or () if not text.startswith("PromQL ")]
     except (orjson.JSONDecodeError, AttributeError):
         if answer.status_code == 200:
             raise PrometheusError(f"{answer.url.partition('?')[0]} answered, but not as Prometheus does") from None

@@ -23,6 +23,8 @@ _SELECTOR_BYTES = 7000
 _MATCHER_BYTES, _MATCHERS_BYTES = 400, 3000
 HISTORY = 3600.0  # seconds that are searched for the sample before a series' first one
 _HISTORY_SAMPLES = 250_000  # samples that one question for history may bring; some 60 MB while they are read
+# A name that every Prometheus takes without quotes; from 3 on, a label may have any name.
+_LABEL = re.compile(r"[a-zA-Z_]\w*", re.ASCII)
 
 
 class Kind(str, Enum):
@@ -109,7 +111,7 @@ def _shared(group: Sequence[Mapping[str, str]]) -> Iterator[str]:
         escaped = pattern.replace("\\", "\\\\").replace('"', '\\"')
         matcher = f'{label}=~"{escaped}"'
         size = len(quote(matcher + ","))
-        if size < min(_MATCHER_BYTES, room) and pattern.isprintable():
+        if size < min(_MATCHER_BYTES, room) and pattern.isprintable() and _LABEL.fullmatch(label):
             room -= size
             yield matcher
 

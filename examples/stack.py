@@ -43,9 +43,9 @@ class StackError(RuntimeError):
     """A server could not be had, did not become ready, or died; with the end of its log."""
 
 
-def tool(script: str) -> Path:
+def tool(script: str, *arguments: str) -> Path:
     """The folder that ``tools/SCRIPT`` prints, after whatever set-up it needs. StackError with its own words."""
-    done = subprocess.run([ROOT / "tools" / script], check=False, capture_output=True, text=True)
+    done = subprocess.run([ROOT / "tools" / script, *arguments], check=False, capture_output=True, text=True)
     if done.returncode:
         raise StackError(done.stderr.strip() or f"tools/{script} ended with {done.returncode}")
     return Path(done.stdout.strip())
@@ -167,12 +167,12 @@ class TritonServer(Server):
 class PrometheusServer(Server):
     """A Prometheus with a copy of the shipped configuration in ``config``, answering at ``url``."""
 
-    def __init__(self, workdir: Path, extra_flags: Sequence[str], port: int) -> None:
+    def __init__(self, workdir: Path, extra_flags: Sequence[str], port: int, folder: Path) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.config = workdir / "prometheus"
         shutil.copytree(ROOT / "prometheus", self.config, ignore=shutil.ignore_patterns("tests"), dirs_exist_ok=True)
         command: list[str | Path] = [
-            tool("prometheus.sh") / "prometheus",
+            folder / "prometheus",
             f"--config.file={self.config / 'prometheus.yml'}",
             f"--storage.tsdb.path={workdir / 'tsdb'}",
             f"--web.listen-address=127.0.0.1:{port}",
@@ -247,11 +247,15 @@ def prometheus(
     scrape_interval: str = "15s",
     extra_flags: Sequence[str] = (),
     port: int | None = None,
+    folder: Path | None = None,
 ) -> Iterator[PrometheusServer]:
-    """A running Prometheus that scrapes ``targets`` (host:port), as BRIDGE_SCRAPE_INTERVAL would have it."""
+    """A running Prometheus that scrapes ``targets`` (host:port), as BRIDGE_SCRAPE_INTERVAL would have it.
+
+    ``folder`` is where the program is; without, the one that tools/prometheus.sh prints.
+    """
 
     def made() -> PrometheusServer:
-        server = PrometheusServer(workdir, extra_flags, port or free_ports(1)[0])
+        server = PrometheusServer(workdir, extra_flags, port or free_ports(1)[0], folder or tool("prometheus.sh"))
         server.aim(targets, scrape_interval)
         return server
 

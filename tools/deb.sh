@@ -3,6 +3,8 @@
 
 root=$(CDPATH='' cd "$(dirname "$0")/.." && pwd)
 cache=$root/.cache
+apt_home=$cache/apt # lists and downloads
+sources= # empty: those of the machine
 
 # die TEXT…: one line on stderr, exit 1.
 die() {
@@ -10,12 +12,13 @@ die() {
     exit 1
 }
 
-# apt TOOL ARGUMENT…: apt-get or apt-cache with the lists under .cache/apt.
+# apt TOOL ARGUMENT…: apt-get or apt-cache with lists of our own.
 apt() {
     tool=$1
     shift
-    "$tool" -qq -o Dir::State::Lists="$cache/apt/lists" -o Dir::Cache="$cache/apt" -o Acquire::Languages=none \
-        -o APT::Sandbox::User="$(id -un)" "$@"
+    "$tool" -qq -o Dir::State::Lists="$apt_home/lists" -o Dir::Cache="$apt_home" -o Acquire::Languages=none \
+        -o APT::Sandbox::User="$(id -un)" \
+        ${sources:+-o Dir::Etc::SourceList="$sources" -o Dir::Etc::SourceParts=/dev/null} "$@"
 }
 
 # lock: one set-up at a time (make -j, two terminals); who had to wait looks again whether it is done.
@@ -37,8 +40,20 @@ scratch() {
 # deb_update: fetches the package lists; one source that fails does not hold up the others.
 deb_update() {
     command -v apt-get > /dev/null || die "this set-up needs Debian or Ubuntu: apt-get is missing"
-    mkdir -p "$cache/apt/lists/partial" "$cache/apt/archives/partial"
+    mkdir -p "$apt_home/lists/partial" "$apt_home/archives/partial"
     apt apt-get update >&2 || true
+}
+
+# deb_later SUITE: what follows takes packages of that suite of Debian, from the mirror that this machine uses itself.
+deb_later() {
+    deb_update
+    mirror=$(apt apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian' | head -n 1)
+    [ "$mirror" ] || die "no packages of Debian's $1 here: this machine has no mirror of Debian, or it does not answer"
+    apt_home=$cache/apt-$1
+    sources=$apt_home/sources.list
+    mkdir -p "$apt_home"
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $1 main" > "$sources"
+    deb_update
 }
 
 # deb_known NAME: prints the name if the distribution has such a package.

@@ -6,14 +6,15 @@ import json
 import math
 import re
 import shutil
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from bridge.prometheus import Prometheus
 from bridge.triton import EXPOSED, Kind, recorded
 from examples import stack, traffic
 from tools import targets
@@ -25,52 +26,69 @@ FLAGS = ["--metrics-config=summary_latencies=true", "--cache-config=local,size=1
 RATES = '{__name__=~".+_irate"}'
 
 
-@dataclass
-class Stack:
-    triton: stack.TritonServer
-    prometheus: stack.PrometheusServer
-
-
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Triton with everything that this release can expose without a GPU, scraped each second."""
-    workdir = tmp_path_factory.mktemp("stack")
+def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stack.TritonServer]:
+    """Triton with everything that this release can expose without a GPU."""
+    workdir = tmp_path_factory.mktemp("triton")
     models = shutil.copytree(stack.MODELS, workdir / "repository")
     shutil.copytree(models / "ident", models / "cached")
     with (models / "cached" / "config.pbtxt").open("a") as config:
         config.write("response_cache { enable: true }\n")
-    with (
-        stack.triton(workdir, models=models, extra_flags=FLAGS) as triton,
-        stack.prometheus(workdir, targets=[triton.metrics], scrape_interval="1s") as prometheus,
-    ):
-        yield Stack(triton, prometheus)
+    with stack.triton(workdir, models=models, extra_flags=FLAGS) as running:
+        yield running
 
 
-def test_every_rule_is_loaded_and_evaluated(running: Stack) -> None:
+@pytest.fixture(scope="module")
+def prometheus(
+    triton: stack.TritonServer, prometheus_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[stack.PrometheusServer]:
+    """Each Prometheus, scraping that Triton each second."""
+    workdir = tmp_path_factory.mktemp("prometheus")
+    with stack.prometheus(workdir, targets=[triton.metrics], scrape_interval="1s", folder=prometheus_folder) as running:
+        yield running
+
+
+def test_every_rule_is_loaded_and_evaluated(prometheus: stack.PrometheusServer) -> None:
     def rules() -> dict[str, str]:
-        groups = running.prometheus.api("rules")["groups"]
+        groups = prometheus.api("rules")["groups"]
         return {rule["name"]: rule["health"] for group in groups for rule in group["rules"]}
 
-    stack.wait(lambda: "unknown" not in rules().values(), "rules were not evaluated", running.prometheus)
+    stack.wait(lambda: "unknown" not in rules().values(), "rules were not evaluated", prometheus)
 
     assert {rate.name: "ok" for rate in recorded()} == rules()
 
 
-def test_every_rate_that_this_triton_can_feed_is_recorded(running: Stack) -> None:
-    exposed = names(running)
+def test_the_bridge_reads_what_this_prometheus_says_of_itself(
+    triton: stack.TritonServer, prometheus: stack.PrometheusServer
+) -> None:
+    client = Prometheus(prometheus.url)
+    stack.wait(lambda: [target.health for target in client.targets()] == ["up"], "no scrape", prometheus)
+
+    [target] = client.targets()
+    assert (target.instance, target.scrape_interval, target.scrape_timeout) == (triton.metrics, 1.0, 1.0)
+    assert client.lookback() == 35.0
+    assert client.version() == prometheus.api("status/buildinfo")["version"]
+    assert {(rule.record, rule.interval) for rule in client.rules()} == {(rate.name, 5.0) for rate in recorded()}
+    assert abs(client.now() - time.time()) < 5
+    assert names(triton) <= client.names()
+    client.close()
+
+
+def test_every_rate_that_this_triton_can_feed_is_recorded(
+    triton: stack.TritonServer, prometheus: stack.PrometheusServer
+) -> None:
+    exposed = names(triton)
     fed = {rate.name for rate in recorded() if rate.source in exposed}
     assert {rate.name for rate in recorded()} - fed <= {"nv_energy_consumption_irate"}, "only energy needs a GPU"
 
     def busy() -> bool:
         for model in ("ident", "scorer"):
-            assert traffic.send(running.triton.http, model, 5) == 5
-        rates = {
-            labels["__name__"]: value for labels, value in running.prometheus.query(f"max by (__name__) ({RATES})")
-        }
+            assert traffic.send(triton.http, model, 5) == 5
+        rates = {labels["__name__"]: value for labels, value in prometheus.query(f"max by (__name__) ({RATES})")}
         return rates.get("nv_inference_count_irate", 0) > 0
 
-    stack.wait(busy, "no rate under traffic", running.prometheus)
-    rates = running.prometheus.query(RATES)
+    stack.wait(busy, "no rate under traffic", prometheus)
+    rates = prometheus.query(RATES)
 
     assert fed == {labels["__name__"] for labels, _ in rates}
     assert [(labels, value) for labels, value in rates if not (math.isfinite(value) and value >= 0)] == []
@@ -79,38 +97,38 @@ def test_every_rate_that_this_triton_can_feed_is_recorded(running: Stack) -> Non
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
 @pytest.mark.parametrize("model", ["ident", "scorer"])
-def test_what_was_sent_is_what_triton_counted(running: Stack, protocol: str, model: str) -> None:
+def test_what_was_sent_is_what_triton_counted(triton: stack.TritonServer, protocol: str, model: str) -> None:
     def counted() -> tuple[float, float]:
-        requests = running.triton.counter("nv_inference_request_success", model=model)
-        return requests, running.triton.counter("nv_inference_count", model=model)
+        requests = triton.counter("nv_inference_request_success", model=model)
+        return requests, triton.counter("nv_inference_count", model=model)
 
     before = counted()
-    succeeded = traffic.send(getattr(running.triton, protocol), model, 20, batch=3)
+    succeeded = traffic.send(getattr(triton, protocol), model, 20, batch=3)
     # Triton may answer first and count then.
-    stack.wait(lambda: counted()[1] - before[1] >= 60, "Triton counts fewer", running.triton, seconds=5)
+    stack.wait(lambda: counted()[1] - before[1] >= 60, "Triton counts fewer", triton, seconds=5)
 
     assert succeeded == 20
     assert tuple(after - earlier for after, earlier in zip(counted(), before, strict=True)) == (20.0, 60.0)
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
-def test_a_request_that_fails_is_not_counted_as_one_that_succeeded(running: Stack, protocol: str) -> None:
-    assert traffic.send(getattr(running.triton, protocol), "nobody", 2) == 0
+def test_a_request_that_fails_is_not_counted_as_one_that_succeeded(triton: stack.TritonServer, protocol: str) -> None:
+    assert traffic.send(getattr(triton, protocol), "nobody", 2) == 0
 
 
-def test_what_triton_exposes_is_known(running: Stack) -> None:
+def test_what_triton_exposes_is_known(triton: stack.TritonServer) -> None:
     known = {metric.name: (metric.kind.value, set(metric.labels)) for metric in EXPOSED}
 
     found = {
         family.name: (family.type, {label for sample in family.samples for label in sample.labels})
-        for family in families(running)
+        for family in families(triton)
     }
 
     assert {name: known.get(name) for name in found} == found
 
 
-def test_what_this_release_should_expose_is_there(running: Stack) -> None:
-    version = json.loads(stack.get(f"{running.triton.http}/v2"))["version"]
+def test_what_this_release_should_expose_is_there(triton: stack.TritonServer) -> None:
+    version = json.loads(stack.get(f"{triton.http}/v2"))["version"]
     if version not in RELEASES:
         pytest.skip(f"the container release of Triton {version} is not known here")
     elsewhere = ("a GPU", "vLLM", "TensorRT")
@@ -119,22 +137,24 @@ def test_what_this_release_should_expose_is_there(running: Stack) -> None:
         metric.name
         for metric in EXPOSED
         if metric.since <= RELEASES[version] and not metric.enabled_by.startswith(elsewhere)
-    } <= {family.name for family in families(running)}
+    } <= {family.name for family in families(triton)}
 
 
-def test_a_summary_has_sum_and_count(running: Stack) -> None:
-    exposed = names(running)
+def test_a_summary_has_sum_and_count(triton: stack.TritonServer) -> None:
+    exposed = names(triton)
     summaries = {metric.name for metric in EXPOSED if metric.kind is Kind.SUMMARY and metric.name in exposed}
 
     assert summaries
     assert {f"{name}_{part}" for name in summaries for part in ("sum", "count")} <= exposed
 
 
-def test_a_triton_that_died_has_no_rates(tmp_path: Path) -> None:
+def test_a_triton_that_died_has_no_rates(tmp_path: Path, prometheus_folder: Path) -> None:
     """Without the guard in the rules they would stand for the rest of the window, a minute."""
     with (
         stack.triton(tmp_path) as triton,
-        stack.prometheus(tmp_path, targets=[triton.metrics], scrape_interval="1s") as prometheus,
+        stack.prometheus(
+            tmp_path, targets=[triton.metrics], scrape_interval="1s", folder=prometheus_folder
+        ) as prometheus,
     ):
         stack.wait(lambda: prometheus.query(RATES) != [], "no rates", prometheus)
 
@@ -143,7 +163,7 @@ def test_a_triton_that_died_has_no_rates(tmp_path: Path) -> None:
         assert [value for _, value in prometheus.query("up")] == [0.0]
 
 
-def test_prometheus_takes_every_interval_with_its_time_out(tmp_path: Path) -> None:
+def test_prometheus_takes_every_interval_with_its_time_out(tmp_path: Path, prometheus_folder: Path) -> None:
     wanted = {"1s": "1s", "2500ms": "2500ms", "30s": "4s"}
     folder = tmp_path / "prometheus" / "extra" / "targets"
     folder.mkdir(parents=True)
@@ -154,13 +174,13 @@ def test_prometheus_takes_every_interval_with_its_time_out(tmp_path: Path) -> No
         found = prometheus.api("targets", state="active")["activeTargets"]
         return {target["scrapeInterval"]: target["scrapeTimeout"] for target in found}
 
-    with stack.prometheus(tmp_path, targets=[]) as prometheus:
+    with stack.prometheus(tmp_path, targets=[], folder=prometheus_folder) as prometheus:
         stack.wait(lambda: len(active()) == len(wanted), "targets are missing", prometheus)
 
         assert active() == wanted
 
 
-def test_rules_and_targets_of_the_user_work_beside_ours(tmp_path: Path) -> None:
+def test_rules_and_targets_of_the_user_work_beside_ours(tmp_path: Path, prometheus_folder: Path) -> None:
     [port] = stack.free_ports(1)
     extra = tmp_path / "prometheus" / "extra"
     for folder in ("rules", "targets"):
@@ -171,12 +191,12 @@ def test_rules_and_targets_of_the_user_work_beside_ours(tmp_path: Path) -> None:
     labels = {"job": "own", "__scrape_interval__": "1s", "__scrape_timeout__": "1s"}
     (extra / "targets" / "own.json").write_text(json.dumps([{"targets": [f"127.0.0.1:{port}"], "labels": labels}]))
 
-    with stack.prometheus(tmp_path, targets=[], port=port) as prometheus:
+    with stack.prometheus(tmp_path, targets=[], port=port, folder=prometheus_folder) as prometheus:
         stack.wait(lambda: prometheus.query("own:up == 1") != [], "no series of the own rule", prometheus)
 
 
-def test_rules_that_prometheus_refuses_are_an_error(tmp_path: Path) -> None:
-    with stack.prometheus(tmp_path, targets=[]) as prometheus:
+def test_rules_that_prometheus_refuses_are_an_error(tmp_path: Path, prometheus_folder: Path) -> None:
+    with stack.prometheus(tmp_path, targets=[], folder=prometheus_folder) as prometheus:
         (prometheus.config / "rules" / "triton.yml").write_text(
             "groups: [{name: broken, rules: [{record: x, expr: '('}]}]"
         )
@@ -206,10 +226,10 @@ def test_nothing_runs_after_the_block(tmp_path: Path) -> None:
         stack.get(f"{prometheus.url}/-/ready")
 
 
-def families(running: Stack) -> list[Metric]:
-    return list(text_string_to_metric_families(running.triton.exposition()))
+def families(triton: stack.TritonServer) -> list[Metric]:
+    return list(text_string_to_metric_families(triton.exposition()))
 
 
-def names(running: Stack) -> set[str]:
+def names(triton: stack.TritonServer) -> set[str]:
     """The names of the series as Triton writes them; the parser adds ``_total`` to counters."""
-    return set(re.findall(r"^[\w:]+", running.triton.exposition(), re.MULTILINE))
+    return set(re.findall(r"^[\w:]+", triton.exposition(), re.MULTILINE))

@@ -211,6 +211,13 @@ def test_an_answer_with_warnings_counts_as_none(server: Server, connect: Connect
         connect().ask("up", 10.0)
 
 
+def test_an_answer_with_a_remark_on_the_query_is_whole(server: Server, connect: Connect) -> None:
+    """As Prometheus 2.53 remarks on every rate of a name without ``_total``."""
+    server.gives("vector", [], warnings=["PromQL info: metric might not be a counter"])
+
+    assert connect().ask("up", 10.0) == []
+
+
 def test_no_connection_is_unreachable(connect: Connect) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and does not listen

@@ -66,7 +66,7 @@ def test_history_asks_for_an_hour_before_the_interval() -> None:
 
 
 def test_history_is_narrowed_by_what_can_be_written_and_no_further() -> None:
-    odd = {"__name__": "a", "path": 'C:\\x "y".*', "broken": "two\nlines"}
+    odd = {"__name__": "a", "path": 'C:\\x "y".*', "broken": "two\nlines", "service.name": "from Prometheus 3 on"}
     (asked,) = history([odd], WINDOW)
 
     assert asked.expr == r"""{__name__=~"a",path=~"C:\\\\x\\ \"y\"\\.\\*"}[1h1m1s]"""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from examples.stack import ROOT, tool
+from examples.stack import ROOT
 from tools import targets
 
 SHIPPED = ROOT / "prometheus"
@@ -26,8 +26,8 @@ LISTED = [
 
 
 @pytest.fixture(scope="module")
-def promtool() -> Path:
-    return tool("prometheus.sh") / "promtool"
+def promtool(prometheus_folder: Path) -> Path:
+    return prometheus_folder / "promtool"
 
 
 @pytest.fixture
