@@ -1,7 +1,10 @@
-# Everything runs without root and installs nothing on the machine: .venv and .cache hold it all.
+# Everything runs without root and installs nothing on the machine: .venv and .cache hold it all. Only test-image, where
+# there is no Docker yet, needs root and installs one.
 
 PYTHON ?= python3
 BIN := .venv/bin
+NAME := triton-bridge
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' bridge/__init__.py)
 export PYTHON
 
 .PHONY: help
@@ -13,8 +16,16 @@ demo: .venv/.runtime tools-ready ## real Triton, real Prometheus, the bridge, an
 	@$(BIN)/python -m examples.demo $(if $(KEEP),--keep)
 
 .PHONY: test
-test: .venv/.dev tools-ready ## all tests: unit, flow and live (PYTEST_ARGS="-k reset" for some)
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: .venv/.dev tools-ready ## unit, flow and live tests (PYTEST_ARGS="-k reset" for some)
+	@$(BIN)/python -m pytest --ignore tests/image $(PYTEST_ARGS)
+
+.PHONY: test-image
+test-image: .venv/.dev tools-ready ## tests of the containers, with a real Docker engine (PYTEST_ARGS="-k stop" for some)
+	@$(BIN)/python -m pytest tests/image $(PYTEST_ARGS)
+
+.PHONY: image
+image: ## build both images (NAME=…, VERSION=…; ./build.sh --help says more)
+	@./build.sh $(NAME) $(VERSION)
 
 .PHONY: check
 check: .venv/.dev ## ruff, mypy strict, import directions, Prometheus' configuration
@@ -33,6 +44,7 @@ setup: .venv/.dev tools-ready ## fetch all that the other targets need
 
 .PHONY: clean
 clean: ## remove .venv, .cache and what tools left behind
+	@tools/docker.sh stop
 	rm -rf .venv .cache build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 

@@ -1,21 +1,17 @@
 """Delivery over TLS with Entra ID: a real handshake, and a managed identity as App Service offers it."""
 
-import datetime as dt
 import http.server
-import ipaddress
 import json
 import threading
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from bridge.delivery import Delivery, Entra
 from bridge.errors import ConfigurationError
 from bridge.points import Batch, Condition
 from bridge.sandbox import Sandbox
+from tests.scripted.certificate import certificate as made
 
 NOW = 1_790_000_000.0
 CLIENT = "87654321-4321-4321-4321-cba987654321"
@@ -31,23 +27,7 @@ def batch(connection_string):
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
     """A certificate for 127.0.0.1 that nobody vouches for, and its key, as files."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "sandbox")])
-    today = dt.datetime.now(dt.timezone.utc)
-    signed = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(today - dt.timedelta(days=1))
-        .not_valid_after(today + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    folder = tmp_path_factory.mktemp("tls")
-    (folder / "certificate.pem").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return str(folder / "certificate.pem"), str(folder / "key.pem")
+    return made(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture

@@ -1,15 +1,11 @@
 """Microsoft's own exporter posts to the sandbox: over HTTP, and with a token of Entra ID over HTTPS."""
 
 import datetime as dt
-import ipaddress
 import socket
 
 import pytest
 from azure.core.credentials import AccessToken
 from azure.monitor.opentelemetry.exporter import AzureMonitorMetricExporter
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     Gauge,
@@ -26,6 +22,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from bridge.sandbox import Sandbox
+from tests.scripted.certificate import certificate as made
 from tests.unit.sandbox.telemetry import NOW
 
 AT = int(NOW) * 10**9
@@ -107,26 +104,7 @@ class Credential:
 @pytest.fixture
 def certificate(tmp_path):
     """A certificate for 127.0.0.1 that signs itself: its file, and its key's."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "sandbox")])
-    now = dt.datetime.now(dt.timezone.utc)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    (tmp_path / "certificate.pem").write_bytes(signed.public_bytes(pem))
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (tmp_path / "key.pem").write_bytes(private)
-    return str(tmp_path / "certificate.pem"), str(tmp_path / "key.pem")
+    return made(tmp_path)
 
 
 def test_a_token_of_entra_id_is_taken_over_https(start, export, certificate):
