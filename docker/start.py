@@ -99,6 +99,26 @@ def triton(arguments: Sequence[str], repository: str = MODELS) -> Triton | None:
     return Triton(["tritonserver", *default, *arguments])
 
 
+def served(folder: Path) -> str:
+    """The model repository in what Azure Machine Learning mounts: the registered folder, or one level further down.
+
+    A registered folder that is one model lies in AZUREML_MODEL_DIR, which is then the repository. One that is a
+    repository itself, of several models, lies there too, alone.
+    """
+    try:
+        inside = [path for path in folder.iterdir() if path.is_dir()]
+        if len(inside) == 1 and not _is_model(inside[0]) and any(map(_is_model, inside[0].iterdir())):
+            return str(inside[0])
+    except OSError:
+        pass  # of which ``doubts`` tells
+    return str(folder)
+
+
+def _is_model(folder: Path) -> bool:
+    """Whether Triton would take the folder for a model: it has a configuration, or a version."""
+    return folder.is_dir() and any(path.name == "config.pbtxt" or path.name.isdecimal() for path in folder.iterdir())
+
+
 def doubts(server: Triton) -> Iterator[str]:
     """What a person should know of this Triton before it starts, a sentence each."""
     if not server.metrics:
@@ -229,7 +249,8 @@ def prepare(server: Triton | None, given: Mapping[str, str], runtime: Path) -> d
 def main(arguments: Sequence[str]) -> NoReturn:
     """Become what the arguments ask for."""
     sidecar = not (folders.SERVICES / "triton").is_dir()
-    repository = os.environ.get("AZUREML_MODEL_DIR") or MODELS
+    mounted = os.environ.get("AZUREML_MODEL_DIR")
+    repository = served(Path(mounted)) if mounted else MODELS
     server = None if sidecar else triton(arguments, repository)
     if sidecar and arguments and arguments[0].startswith("-"):
         say(f"{arguments[0]}: this image has no Triton to take arguments; settings are environment variables")

@@ -507,3 +507,25 @@ def test_the_recorded_code_is_the_containers(written: str | None, expected: int)
         done = subprocess.run([".s6-svscan/finish"], cwd=folder.parent, check=False)
 
     assert done.returncode == expected
+
+
+@pytest.mark.parametrize(
+    ("files", "served"),
+    [
+        (["ident/config.pbtxt"], ""),  # the registered folder is one model
+        (["ident/1/model.onnx"], ""),
+        (["models/ident/config.pbtxt", "models/scorer/1/model.py"], "models"),  # it is a repository
+        (["models/ident/config.pbtxt", "other/1/model.py"], ""),
+        (["models/README.md"], ""),
+        ([], ""),
+    ],
+)
+def test_what_azure_ml_mounts_is_served_at_the_level_where_the_models_are(
+    files: list[str], served: str, tmp_path: Path
+) -> None:
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+
+    assert start.served(tmp_path) == str(tmp_path / served)
+    assert start.served(tmp_path / "absent") == str(tmp_path / "absent")
