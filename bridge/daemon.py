@@ -149,7 +149,7 @@ def run(settings: Settings, file: SelectionFile) -> int:
         beside(lambda: look_at(settings))
         closing = None
         if target := settings.own_target:
-            beside(lambda: see_opening(target, parts.witness, stop))
+            beside(lambda: see_opening(target, settings.triton_since, parts.witness, stop))
             closing = Closing(MetricsPort(target), time.time, time.sleep)
         gc.freeze()  # what was imported stays
         scheduler = _schedule(turns, settings.interval)
@@ -158,13 +158,18 @@ def run(settings: Settings, file: SelectionFile) -> int:
     return 0
 
 
-def see_opening(target: str, witness: Witness, stop: threading.Event) -> None:
-    """Keep the moment before Triton opened: what it counts, it counts from zero then."""
-    if is_loopback(target.rpartition(":")[0]):  # elsewhere, a closed port may be any network's
-        closed = opening(MetricsPort(target), time.time, stop.wait)
-        if closed is not None:
-            witness.saw(Sighting(closed, target, None))
-            log.info("Triton opened at %s: its counts begin at zero", target)
+def see_opening(target: str, since: float | None, witness: Witness, stop: threading.Event) -> None:
+    """Keep the moment before Triton opened: what it counts, it counts from zero then.
+
+    ``since`` is known where Triton was started with us, and may well have been quicker to open than we to look.
+    """
+    # Elsewhere, a closed port may be any network's.
+    if since is None and is_loopback(target.rpartition(":")[0]):
+        since = opening(MetricsPort(target), time.time, stop.wait)
+    # A bridge that was started again knows it already.
+    if since is not None and all(one.time != since for one in witness.sightings):
+        witness.saw(Sighting(since, target, None))
+        log.info("Triton opened at %s: its counts begin at zero", target)
 
 
 def announce(settings: Settings, selection: Selection) -> None:

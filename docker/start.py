@@ -15,6 +15,7 @@ import ipaddress
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,12 +146,20 @@ def settings(environ: Mapping[str, str], secrets: Path = SECRETS) -> dict[str, s
 
 
 def scrape(given: Mapping[str, str], metrics: str) -> tuple[list[dict[str, object]], str]:
-    """The file_sd document, and what is wrong with the settings, if anything; then it is made without them."""
-    wanted = given["BRIDGE_TRITON_TARGET"] or metrics or targets.TARGET
+    """The file_sd document, and what is wrong with the settings for it, if anything; then it is made without them."""
+    default = metrics or targets.TARGET
     try:
-        return targets.document(wanted, given["BRIDGE_SCRAPE_INTERVAL"] or targets.INTERVAL), ""
+        wanted = targets.document(
+            given["BRIDGE_TRITON_TARGET"] or default, given["BRIDGE_SCRAPE_INTERVAL"] or targets.INTERVAL
+        )
     except ValueError as error:
-        return targets.document(), f"{error}; {targets.TARGET} is scraped every {targets.INTERVAL} instead"
+        problem = str(error)
+    else:
+        return wanted, ""
+    try:
+        return targets.document(default), f"{problem}; scraped is {default} every {targets.INTERVAL}"
+    except ValueError:  # Triton's own arguments, of which it tells itself
+        return targets.document(), problem
 
 
 def prometheus_port(url: str) -> int | None:
@@ -274,6 +283,8 @@ def main(arguments: Sequence[str]) -> NoReturn:
     given = settings(os.environ)
     if server and not given["BRIDGE_TRITON_TARGET"]:
         os.environ["BRIDGE_TRITON_TARGET"] = server.metrics or targets.TARGET
+        # Triton may be quicker than the bridge, which then does not see its port closed.
+        os.environ["BRIDGE_TRITON_SINCE"] = f"{time.time():.3f}"
     folders.make_scan(runtime / "scan", prepare(server, given, runtime))
     keep_terminal()
     become(["s6-svscan", str(runtime / "scan")])

@@ -68,6 +68,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def moment(text: str) -> float:
+    """Seconds since the epoch."""
+    if not re.fullmatch(r"[0-9]{9,11}(\.[0-9]+)?", text.strip()):
+        raise Wrong(f"{text!r} is not a time", "write seconds since the epoch, as date +%s does")
+    return float(text)
+
+
 def flag(text: str) -> bool:
     """Whether something is on."""
     known = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}

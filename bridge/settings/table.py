@@ -109,6 +109,11 @@ class Settings(BaseSettings):
     triton_target: Annotated[str, _text(lambda text: str(syntax.address(text)))] = _setting(
         "127.0.0.1:8002", "where the bundled Prometheus scrapes Triton", metavar="HOST:PORT"
     )
+    triton_since: Annotated[float | None, _text(syntax.moment)] = _setting(
+        None,
+        "seconds since the epoch when that Triton was started, from where its counts begin at zero; the bundle sets it",
+        metavar="SECONDS",
+    )
     scrape_interval: Annotated[
         float, _text(syntax.duration("1s", "30s", "above it the 1m rate windows would go empty"))
     ] = _setting("15s", "how often the bundled Prometheus scrapes", metavar="DURATION")

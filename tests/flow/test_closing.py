@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import threading
 from pathlib import Path
 
 import pytest
 
+from bridge.daemon import see_opening
 from bridge.points import Outcome, Settlement, Sighting, identity
 from bridge.turns import Turns
+from bridge.witness import Witness
 from tests.flow.conftest import INTERVAL, Bridge, MakeBridge, T
 
 TARGET = "triton-0:8002"
@@ -235,6 +238,15 @@ def test_a_gauge_that_was_seen_needs_no_young_scrape(make_bridge: MakeBridge, tm
     turns.close((STOP, exposition(1)), 5.0)
 
     assert [row["value"] for row in bridge.rows("g")] == [0.5]
+
+
+def test_a_triton_that_was_started_with_us_may_open_before_we_look(tmp_path: Path) -> None:
+    """The bundle tells when that was; a bridge that is started again is told the same, and knows it already."""
+    for _ in range(2):
+        witness = Witness(tmp_path)
+        see_opening(TARGET, T - 40, witness, threading.Event())
+
+    assert Witness(tmp_path).sightings == (Sighting(T - 40, TARGET, None),)
 
 
 @pytest.mark.parametrize(("scraped", "seen", "gained"), [(T - 900, T - 1800, 10), (T - 1800, T - 900, 205)])

@@ -40,6 +40,7 @@ def test_every_request_of_two_lives_is_counted_once(engine: Engine, images: Imag
         sent, seen = 0, []
         for life in range(2):
             with engine.container(images.bundle, options=options) as bundle:
+                bundle.wait("its counts begin at zero")
                 bundle.wait_ready()
                 # At once: before Prometheus has scraped anything.
                 sent += traffic.send(f"http://{bundle.address(8000)}", "ident", 30)
@@ -92,7 +93,7 @@ def test_an_end_at_any_moment_of_the_start_is_orderly(engine: Engine, images: Im
     ends = []
     for moment in (0.0, 0.3, 1.0, 2.5):
         with engine.container(images.bundle, options=environment(BRIDGE_SANDBOX="1")) as bundle:
-            time.sleep(moment)
+            time.sleep(moment)  # not a wait for anything: the moment itself is what differs
             seconds = bundle.stop()
             ends.append((bundle.exit_code() != 137, seconds < 10))
 

@@ -19,7 +19,7 @@ import pytest
 from bridge import __version__
 from examples import stack
 from tests.image.conftest import NAME, VERSION, Images, build
-from tests.image.engine import Container, Engine, environment
+from tests.image.engine import SECONDS, Container, Engine, environment
 
 SANDBOX = environment(BRIDGE_SANDBOX="1", BRIDGE_SCRAPE_INTERVAL="1s")
 BRIDGE = "/opt/bridge/bin/python"
@@ -315,6 +315,56 @@ def test_dashed_arguments_are_added_to_the_default_command(engine: Engine, image
         ]
 
 
+def test_azure_mls_model_folder_is_served(engine: Engine, images: Images) -> None:
+    options = [*SANDBOX, *environment(AZUREML_MODEL_DIR="/var/azureml"), f"--volume={stack.MODELS}:/var/azureml:ro"]
+    with engine.container(images.bundle, options=options) as container:
+        container.wait_ready()
+
+        assert container.get(8000, "/v2/models/ident/ready") == ""
+
+
+def test_without_a_model_folder_triton_stays_ready(engine: Engine, images: Images) -> None:
+    options = [*SANDBOX, *environment(AZUREML_MODEL_DIR="/nowhere")]
+    with engine.container(images.bundle, options=options) as container:
+        container.wait_ready()
+
+        assert [line for line in container.lines if line.startswith("start ") and "/nowhere cannot be read" in line]
+
+
+@pytest.mark.parametrize("user", ["1000:1000", "12345:12345"])
+def test_any_user_without_any_right_will_do(user: str, engine: Engine, images: Images) -> None:
+    """On a root file system that nobody can write to, with a tmpfs whose files nobody can execute."""
+    rights = ["--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges", f"--user={user}"]
+    models = f"--volume={stack.MODELS}:/models:ro"
+    for image in images:
+        with engine.container(image, options=[*SANDBOX, *rights, models]) as container:
+            container.wait("Server is ready to receive web requests")
+            container.wait("status page at")
+            if image == images.bundle:
+                container.wait_ready()
+
+            owners = container.exec("sh", "-c", "stat -c '%u %a' /var/lib/bridge/* /tmp/triton-bridge").splitlines()
+            assert set(owners) == {f"{user.partition(':')[0]} 700"}
+            assert "cannot be used" not in container.log
+            assert container.stop() < 10
+            assert container.exit_code() == 0
+
+
+def test_a_state_that_cannot_be_kept_is_told_and_everything_runs(engine: Engine, images: Images) -> None:
+    options = [*SANDBOX, "--user=12345", "--tmpfs=/var/lib/bridge:size=16m,mode=755"]
+    for image in images:
+        with engine.container(image, options=options) as container:
+            container.wait("Server is ready to receive web requests")
+            container.wait("status page at")
+
+            [told] = [line for line in container.lines if line.startswith("start ") and "cannot be used" in line]
+            assert "/tmp/triton-bridge/data" in told
+            assert "mount a volume at /var/lib/bridge" in told
+            assert "--storage.tsdb.path=/tmp/triton-bridge/data" in container.exec(
+                "sh", "-c", f"tr '\\0' ' ' < /proc/{container.pids(PROMETHEUS)[0]}/cmdline"
+            )
+
+
 def test_prometheus_follows_tritons_metrics_port(engine: Engine, images: Images) -> None:
     command = ["tritonserver", "--model-repository=/models", "--metrics-port=18002", "--metrics-address=127.0.0.1"]
     with engine.container(images.bundle, *command, options=SANDBOX) as container:
@@ -410,38 +460,47 @@ def test_a_stop_in_the_first_moment_is_heard(engine: Engine, images: Images) -> 
 
 
 def test_control_c_at_a_terminal_ends_it_in_order(engine: Engine, images: Images) -> None:
-    """A terminal signals all that runs in its foreground."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execv(shutil.which(engine.client), [engine.client, "run", "--rm", "-it", *SANDBOX, images.bundle])
-    seen, begun = b"", time.monotonic()
-    sent = False
-    while time.monotonic() < begun + 60:
-        if not select.select([terminal], [], [], 0.5)[0]:
-            continue
+    """A terminal signals all that runs in its foreground, the supervisors too."""
+    ours, its = pty.openpty()
+    command = [engine.client, "run", "--rm", "--interactive", "--tty", *SANDBOX, images.bundle]
+    client = subprocess.Popen(command, stdin=its, stdout=its, stderr=its, start_new_session=True)
+    os.close(its)
+    seen = b""
+    while client.poll() is None or select.select([ours], [], [], 0)[0]:
         try:
-            seen += os.read(terminal, 65536)
-        except OSError:  # closed
+            seen += os.read(ours, 65_536)
+        except OSError:  # it has ended
             break
-        if not sent and b"status page at" in seen and b"Started Metrics Service" in seen:
-            os.write(terminal, b"\x03")
-            sent = True
-    _, status = os.waitpid(pid, 0)
+        if b"status page at" in seen and b"Started Metrics Service" in seen and b"\x03" not in seen:
+            os.write(ours, b"\x03")
+            seen += b"\x03"
+    os.close(ours)
 
-    assert os.waitstatus_to_exitcode(status) == 0
-    assert seen.index(b"Triton is told to stop") < seen.index(b"See you next time!")
+    assert client.wait(SECONDS) == 0
+    assert seen.index(b"\x03") < seen.index(b"Triton is told to stop") < seen.index(b"See you next time!")
+
+
+def instead_of_triton(folder: Path, script: str) -> list[str]:
+    """Options that put a shell script in Triton's place."""
+    fake = folder / "tritonserver"
+    fake.write_text(f"#!/bin/sh\n{script}\n")
+    fake.chmod(0o755)
+    return [*SANDBOX, f"--volume={fake}:/opt/tritonserver/bin/tritonserver:ro"]
 
 
 def test_no_line_is_lost_at_the_end(engine: Engine, images: Images, tmp_path: Path) -> None:
-    fake = tmp_path / "tritonserver"
-    fake.write_text("#!/bin/sh\nseq 100000\nseq 100001 100010 >&2\nexit 7\n")
-    fake.chmod(0o755)
-    options = [*SANDBOX, f"--volume={fake}:/opt/tritonserver/bin/tritonserver:ro"]
+    options = instead_of_triton(tmp_path, "seq 100000; seq 100001 100010 >&2; exit 7")
     with engine.container(images.bundle, options=options) as container:
         assert container.exit_code() == 7
         said = [line.partition(" | ")[2] for line in container.lines if line.startswith("triton     | ")]
 
     assert said[1:] == [str(number) for number in range(1, 100_011)], "the first is the banner"
+
+
+def test_what_triton_leaves_behind_does_not_hold_up_the_end(engine: Engine, images: Images, tmp_path: Path) -> None:
+    options = instead_of_triton(tmp_path, "setsid sleep 600 & exit 3")
+    with engine.container(images.bundle, options=options) as container:
+        assert container.exit_code(seconds=15) == 3
 
 
 def test_a_bridge_that_does_not_end_is_ended_after_nine_seconds(engine: Engine, images: Images, tmp_path: Path) -> None:

@@ -214,12 +214,20 @@ def test_a_target_that_is_given_wins() -> None:
 @pytest.mark.parametrize(
     ("name", "value"), [("BRIDGE_TRITON_TARGET", "http://triton"), ("BRIDGE_SCRAPE_INTERVAL", "1h")]
 )
-def test_a_wrong_setting_is_told_and_the_defaults_are_scraped(name: str, value: str) -> None:
+def test_a_wrong_setting_is_told_and_scraping_goes_on_without_it(name: str, value: str) -> None:
     document, problem = start.scrape({**NOTHING, name: value}, "127.0.0.1:18002")
 
-    assert document == targets.document()
+    assert document == targets.document("127.0.0.1:18002")
     assert problem.startswith(f"{name}: {value!r}")
+    assert problem.endswith("; scraped is 127.0.0.1:18002 every 15s")
     assert "\n" not in problem
+
+
+def test_a_port_that_triton_refuses_is_not_scraped() -> None:
+    document, problem = start.scrape(NOTHING, "127.0.0.1:none")
+
+    assert document == targets.document()
+    assert "'127.0.0.1:none'" in problem
 
 
 @pytest.mark.parametrize(
