@@ -17,7 +17,7 @@ demo: .venv/.runtime tools-ready ## real Triton, real Prometheus, the bridge, an
 
 .PHONY: test
 test: .venv/.dev tools-ready ## unit, flow and live tests (PYTEST_ARGS="-k reset" for some)
-	@$(BIN)/python -m pytest --ignore tests/image $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 .PHONY: test-image
 test-image: .venv/.dev tools-ready ## tests of the containers, with a real Docker engine (PYTEST_ARGS="-k stop" for some)

@@ -1,10 +1,12 @@
 #!/bin/sh
-# Takes pyproject.toml, gives the hash-locked requirements: runtime.txt for images, dev.txt for tests. Needs uv.
+# Takes pyproject.toml, gives the hash-locked requirements: runtime.txt for images, dev.txt for tests, and what builds the
+# wheel in an image. Needs uv.
 set -eu
 cd "$(dirname "$0")/.."
 compile() {
     uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
-        --no-emit-index-url --no-emit-find-links pyproject.toml "$@"
+        --no-emit-index-url --no-emit-find-links "$@"
 }
-compile "$@" --output-file requirements/runtime.txt
-compile "$@" --group dev --output-file requirements/dev.txt
+compile pyproject.toml "$@" --output-file requirements/runtime.txt
+compile pyproject.toml "$@" --group dev --output-file requirements/dev.txt
+sed -n 's/^requires = \["\(.*\)"\]$/\1/p' pyproject.toml | compile - "$@" --output-file docker/build/setuptools.txt
