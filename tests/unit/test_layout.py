@@ -45,6 +45,12 @@ def test_a_module_begins_with_what_it_takes_and_gives_and_stays_short(module: Pa
     assert len(text.splitlines()) <= 300
 
 
-@pytest.mark.parametrize("pure", ["queries.py", "telemetry.py", "sightings.py", "envelopes.py"])
+@pytest.mark.parametrize(
+    "pure",
+    [
+        *("queries.py", "telemetry.py", "sightings.py", "envelopes.py"),
+        *(f"backlog/{name}.py" for name in ("spans", "eras", "held", "ledger", "account", "journal")),
+    ],
+)
 def test_the_core_is_pure(pure: str) -> None:
     assert imported(BRIDGE / pure).isdisjoint({"time", "os", "socket", "requests", "random", "pathlib", "threading"})

@@ -1,0 +1,162 @@
+"""Takes what was read and what became of it, gives what is still to be asked for or posted, and an account that adds up.
+
+Prometheus keeps the data of an outage; kept here is what is settled, and the batches that nobody can make again.
+
+__init__    the facade
+open_cycle  the batches of one cycle, around their posts
+books       the ledger and its folder, kept as one
+ledger      events → what is settled, what waits, the account (pure)
+account     the account, as others see it (pure)
+held        the batches of a cycle (pure)
+eras        intervals and selections, from when on (pure)
+spans       sets of moments (pure)
+journal     a ledger and its events ↔ lines of text (pure)
+recovery    a folder → a ledger, after whatever happened
+store       events and batches → a folder
+files       the system calls
+"""
+
+from __future__ import annotations
+
+import logging
+import time as _time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+
+from bridge.backlog.account import Account, Detail, Gap
+from bridge.backlog.books import Books
+from bridge.backlog.files import Files, OsFiles
+from bridge.backlog.ledger import READING
+from bridge.backlog.open_cycle import OpenCycle, begun, reopened
+from bridge.points import Batch, Outcome, Settlement
+
+__all__ = ["Account", "Backlog", "Detail", "Files", "Gap", "OpenCycle"]
+
+log = logging.getLogger(__name__)
+
+_AHEAD = 2 * 3_600_000  # ms; the service takes nothing that is further ahead ("104"), so nothing was delivered there
+
+
+class Backlog:
+    """The memory of one bridge. Times are epoch seconds, exact to the millisecond; (start, time] is a cycle's interval.
+
+    It never raises for what the disk does. Until ``lock`` is called it only reads, and keeps in memory what it is told;
+    without a folder it does that for ever.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None,
+        *,
+        clock: Callable[[], float] = _time.time,
+        files: Files | None = None,
+    ) -> None:
+        self._books = Books(folder, files or OsFiles(), clock)
+
+    @property
+    def account(self) -> Account:
+        """The account as it stands. Any thread may ask."""
+        return self._books.account()
+
+    @property
+    def durable(self) -> bool:
+        """Whether all of it is on disk."""
+        return self._books.store.durable
+
+    @property
+    def trouble(self) -> str:
+        """Why it is not, and what to do, in one sentence; empty where all is well."""
+        return self._books.store.trouble
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What was damaged when the folder was read, and what is not known for it, in sentences."""
+        return self._books.problems
+
+    def lock(self) -> None:
+        """Become the one that writes, and prove the folder writable.
+
+        Raises ConfigurationError where another process works with it. What a process that was killed has begun becomes
+        a gap, or leftovers.
+        """
+        self._books.lock()
+
+    def close(self) -> None:
+        """Let another process write. The kernel does the same at the end of this one."""
+        self._books.store.unlock()
+
+    def in_force(self, now: float, interval: float, digest: str, text: str) -> None:
+        """From the next grid time on, this interval (s) and this selection count; call it at the start and at each change.
+
+        The very first call begins the account: what fell due by ``now`` is never asked for.
+        """
+        eras, step, moment = self._books.ledger.eras, round(interval * 1000), _ms(now)
+        if not eras or (eras.current.interval, eras.current.digest) != (step, digest):
+            since = eras.grid_before(moment) if eras else moment // step * step
+            self._books.record("era", since, step, digest, text, sync=True)
+        self._fell_due(moment)
+
+    def selection(self, digest: str) -> str:
+        """The text of the metrics.json that a gap was, or is, to be asked for with."""
+        return self._books.ledger.selections[digest]
+
+    def gap(self, time: float) -> Gap | None:
+        """What to ask for at ``time``, the end of a run included; None where it is settled."""
+        ledger, end = self._books.ledger, _ms(time)
+        self._fell_due(end)
+        if end in ledger.spans:
+            return None
+        start = ledger.cell_start(end)
+        (piece, *_) = ledger.eras.pieces(start, end)
+        return Gap(start / 1000, end / 1000, piece.era.interval / 1000, piece.era.digest)
+
+    def gaps(self, newest: float) -> Iterator[Gap]:
+        """All grid times up to ``newest`` that are not settled, oldest first."""
+        books, moment = self._books, _ms(newest)
+        if books.ledger.spans.floor > moment + _AHEAD:
+            log.warning("the clock was more than two hours ahead, and is right again: what falls due now is new")
+            books.record("back", moment)
+        books.ledger.newest = edge = books.ledger.eras.grid_before(moment)
+        for hole in list(books.ledger.spans.holes(edge)):
+            for _, end, _ in books.ledger.eras.pieces(*hole):
+                if gap := self.gap(end / 1000):
+                    yield gap
+
+    def expire(self, before: float) -> int:
+        """Give up what fell due before that time; how many cycles did. Call it between two cycles."""
+        ledger = self._books.ledger
+        edge, known = ledger.eras.grid_before(_ms(before)), ledger.cycles[Settlement.EXPIRED]
+        if ledger.overdue(edge):
+            self._books.record("expire", edge)
+        return ledger.cycles[Settlement.EXPIRED] - known
+
+    def begin(
+        self, start: float, time: float, batches: Iterable[Batch], *, not_finite: int = 0, left_out: int = 0
+    ) -> OpenCycle:
+        """A cycle was read: write its batches, before the first is posted."""
+        return begun(self._books, _ms(start), _ms(time), batches, not_finite, left_out)
+
+    def settle(self, start: float, time: float, settlement: Settlement, outcomes: Mapping[Outcome, int]) -> None:
+        """A cycle without posts is done: there was no data, or nothing to send."""
+        counts = {outcome.value: count for outcome, count in outcomes.items()}
+        self._books.record("settle", _ms(start), _ms(time), settlement.value, counts)
+
+    def wait(self, time: float, outcomes: Mapping[Outcome, int]) -> None:
+        """A cycle was read and nothing of it posted: it stays a gap. ``outcomes`` is empty where it could not be read."""
+        if outcomes:
+            self._books.record("wait", _ms(time), *(outcomes.get(outcome, 0) for outcome in READING))
+
+    def leftovers(self) -> Iterator[OpenCycle]:
+        """The cycles that left batches over, oldest first; each is read from disk when its turn comes."""
+        held = self._books.ledger.held
+        for _, cycle in sorted((one.time, cycle) for cycle, one in held.items() if one.kept):
+            if cycle in held and (opened := reopened(self._books, cycle)):
+                yield opened
+
+    def _fell_due(self, moment: int) -> None:
+        ledger = self._books.ledger
+        ledger.newest = max(ledger.newest, ledger.eras.grid_before(moment))
+
+
+def _ms(time: float) -> int:
+    return round(time * 1000)

@@ -1,0 +1,252 @@
+"""Takes events, one at a time, gives what is settled, what waits, and the account; pure.
+
+An event is JSON: ``[kind, value, …]``; each kind is a method here. The same events give the same ledger, so what one
+process knew is what the next one reads (``journal``). Times are whole milliseconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from bridge.backlog.account import Account, Detail
+from bridge.backlog.eras import Era, Eras
+from bridge.backlog.held import Held, Outcomes, Parcel, State, batch_file
+from bridge.backlog.spans import Span, Spans
+from bridge.points import Outcome, Rejection, Settlement
+
+VERDICTS = (Outcome.ACCEPTED, Outcome.REJECTED, Outcome.EXPIRED)
+UNSENT = (Outcome.NOT_FINITE, Outcome.LEFT_OUT)
+READING = (Outcome.WAITING, *UNSENT)
+
+_READINGS_KEPT = 3_000  # of gaps: two days of minutes
+_ROWS_KEPT = 100
+_REJECTIONS_KEPT = 300
+
+
+class Row(NamedTuple):
+    """A cycle in the account."""
+
+    start: int
+    settlement: Settlement
+    outcomes: Outcomes
+
+
+class Ledger:
+    """All that a backlog knows. ``number`` counts the events."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.origin: int | None = None
+        self.newest = 0  # the newest grid time that fell due
+        self.spans = Spans(0)
+        self.eras = Eras()
+        self.selections: dict[str, str] = {}
+        self.readings: dict[int, Outcomes] = {}  # the last one of each gap
+        self.held: dict[int, Held] = {}  # by the number of the event that began it
+        self.points: Outcomes = Counter()
+        self.cycles: Counter[Settlement] = Counter()
+        self.possibly_repeated = 0
+        self.unconfirmed = 0
+        self.last_delivered: int | None = None
+        self.rows: dict[int, Row] = {}  # finished cycles
+        self.rejections: deque[tuple[int, Rejection]] = deque(maxlen=_REJECTIONS_KEPT)
+        self.unknown: list[Span] = []
+
+    def apply(self, event: Sequence[Any]) -> list[str]:
+        """Take in what happened; the batch files that nobody needs any more."""
+        self.number += 1
+        kind, *values = event
+        unneeded: list[str] | None = getattr(self, f"_{kind}")(*values)
+        return unneeded or []
+
+    def cell_start(self, time: int) -> int:
+        """Where the cycle that ends at ``time`` begins: at an edge of its cell, or after what is covered of that."""
+        return max(self.eras.grid_before(time - 1), self.spans.covered_to(time))
+
+    def overdue(self, edge: int) -> bool:
+        """Whether anything would expire that is not later than ``edge``."""
+        times = [held.time for held in self.held.values()] + [end for _, end in self.unknown]
+        return any(self.spans.holes(edge)) or any(time <= edge for time in times)
+
+    def account(self) -> Account:
+        """The numbers as they stand."""
+        waiting: Outcomes = Counter()
+        rows = dict(self.rows)
+        for time, reading in self.readings.items():
+            waiting += reading
+            rows[time] = Row(self.cell_start(time), Settlement.WAITING, reading)
+        for held in self.held.values():
+            waiting += held.undecided
+            outcomes = held.decided + held.unsent + Counter({Outcome.WAITING: held.waiting})
+            rows[held.time] = Row(held.start, Settlement.WAITING, outcomes)
+        leftovers = sum(held.kept for held in self.held.values())
+        holes = list(self.spans.holes(self.newest)) if self.eras else []
+        gaps = sum(self.eras.count(*hole) for hole in holes)
+        return Account(
+            origin=_seconds(self.origin),
+            cycles={one: self.cycles[one] for one in Settlement} | {Settlement.WAITING: gaps + leftovers},
+            points={one: self.points[one] for one in Outcome if one is not Outcome.WAITING},
+            waiting={one: waiting[one] for one in READING},
+            leftovers=leftovers,
+            possibly_repeated=self.possibly_repeated,
+            unconfirmed=self.unconfirmed,
+            last_delivered=_seconds(self.last_delivered),
+            oldest_gap=_seconds(next(self.eras.pieces(*holes[0])).end if holes else None),
+            details=tuple(
+                Detail(row.start / 1000, time / 1000, row.settlement, row.outcomes)
+                for time, row in sorted(rows.items(), reverse=True)[:_ROWS_KEPT]
+            ),
+            rejections=tuple((time / 1000, rejection) for time, rejection in reversed(self.rejections)),
+            unknown=tuple((start / 1000, end / 1000) for start, end in self.unknown),
+        )
+
+    def _era(self, since: int, interval: int, digest: str, text: str) -> None:
+        """An interval and a selection are in force from now on; the first ones set the origin."""
+        if self.origin is None:
+            self.origin, self.newest, self.spans = since, since, Spans(since)
+        self.eras.open(Era(since, interval, digest), self.spans)
+        known = self.selections | {digest: text}
+        self.selections = {era.digest: known[era.digest] for era in self.eras}
+
+    def _begin(
+        self, start: int, time: int, parcels: list[tuple[int, int, int]], not_finite: int, left_out: int
+    ) -> None:
+        """A cycle was read, and its batches are written."""
+        self._due(time)
+        self.readings.pop(time, None)
+        unsent = Counter({Outcome.NOT_FINITE: not_finite, Outcome.LEFT_OUT: left_out})
+        self.held[self.number] = Held(start, time, {n: Parcel(*one) for n, one in enumerate(parcels)}, unsent)
+
+    def _intent(self, cycle: int, number: int) -> None:
+        """A batch is about to be posted."""
+        if (held := self.held.get(cycle)) and (parcel := held.parcels.get(number)):
+            if parcel.state is State.DOUBTFUL:
+                self.possibly_repeated += parcel.points
+            parcel.state = State.POSTED
+
+    def _verdict(
+        self,
+        cycle: int,
+        number: int,
+        decided: list[int],
+        rest: list[tuple[int, int, int, int]],
+        doubts: list[int],
+        rejections: list[list[Any]],
+    ) -> list[str]:
+        """What became of a posted batch: its points by VERDICTS, and ``rest``, the batches that wait in its place.
+
+        ``doubts`` are its unconfirmed and its possibly repeated points.
+        """
+        held = self.held.get(cycle)
+        if held is None or held.parcels.pop(number, None) is None:
+            return []
+        for part, points, size, check in rest:
+            held.parcels[part] = Parcel(points, size, check)
+        final = Counter(dict(zip(VERDICTS, decided, strict=True)))
+        held.decided += final
+        self.points += final
+        self.unconfirmed += doubts[0]
+        self.possibly_repeated += doubts[1]
+        self.rejections.extend((held.time, Rejection(*values)) for values in rejections)
+        if final[Outcome.ACCEPTED]:
+            self.last_delivered = max(held.time, self.last_delivered or 0)
+        return [] if number in held.parcels else [batch_file(held.time, cycle, number)]
+
+    def _end(self, cycle: int) -> list[str]:
+        """Nothing more is posted of a cycle for now: it is settled, or leaves batches over, or is a gap again.
+
+        It is a gap where nothing of it was decided and no batch is in doubt: Prometheus will give the same points.
+        """
+        held = self.held.get(cycle)
+        if held is None:
+            return []
+        for parcel in held.parcels.values():
+            parcel.state = State.READY if parcel.state is State.READY else State.DOUBTFUL
+        doubt = any(parcel.state is State.DOUBTFUL for parcel in held.parcels.values())
+        if held.parcels and not (held.kept or held.decided or doubt):
+            del self.held[cycle]
+            self._wait(held.time, *(held.undecided[one] for one in READING))
+            return [batch_file(held.time, cycle, number) for number in held.parcels]
+        if not held.kept:
+            held.kept = True
+            self.spans.add(held.start, held.time)
+            self.points += held.unsent
+        if not held.parcels:
+            del self.held[cycle]
+            self._finish(held.start, held.time, Settlement.SETTLED, held.decided + held.unsent)
+        return []
+
+    def _recover(self) -> list[str]:
+        """The process that did all this has ended, however it did."""
+        return [file for cycle in list(self.held) for file in self._end(cycle)]
+
+    def _settle(self, start: int, time: int, settlement: str, outcomes: Mapping[str, int]) -> None:
+        """A cycle without posts is done."""
+        self._due(time)
+        self.readings.pop(time, None)
+        self.spans.add(start, time)
+        counts = Counter({Outcome(outcome): count for outcome, count in outcomes.items()})
+        self.points += counts
+        self._finish(start, time, Settlement(settlement), counts)
+
+    def _wait(self, time: int, *reading: int) -> None:
+        """A cycle was read, and could not be delivered. What ends off the grid is never asked for again as it was."""
+        self._due(time)
+        if time not in self.spans and self.eras.grid_before(time) == time:
+            self.readings[time] = Counter(dict(zip(READING, reading, strict=True)))
+        if len(self.readings) > _READINGS_KEPT:
+            del self.readings[min(self.readings)]
+
+    def _expire(self, edge: int) -> list[str]:
+        """Nobody takes points any more that are not later than ``edge``, an edge of a cell."""
+        self.cycles[Settlement.EXPIRED] += sum(self.eras.count(*hole) for hole in self.spans.holes(edge))
+        for time in [time for time in self.readings if time <= edge]:
+            reading = self.readings.pop(time)
+            outcomes = Counter({one: reading[one] for one in UNSENT})
+            outcomes[Outcome.EXPIRED] = reading[Outcome.WAITING]
+            self.points += outcomes
+            self._show(time, Row(self.cell_start(time), Settlement.EXPIRED, outcomes))
+        self.spans.add(self.spans.floor, edge)
+        self.unknown = [span for span in self.unknown if span[1] > edge]
+        unneeded = []
+        for cycle, held in list(self.held.items()):
+            if held.time <= edge:
+                del self.held[cycle]
+                expired = Counter({Outcome.EXPIRED: held.waiting})
+                self.points += expired
+                self._finish(held.start, held.time, Settlement.EXPIRED, expired + held.decided + held.unsent)
+                unneeded += [batch_file(held.time, cycle, number) for number in held.parcels]
+        return unneeded
+
+    def _unknown(self, start: int, end: int) -> list[str]:
+        """Of (start, end] it is not known what was delivered: it is not asked for again, and not in the account."""
+        self.unknown.append((start, end))
+        self.spans.add(start, end)
+        self.readings = {time: reading for time, reading in self.readings.items() if not start < time <= end}
+        gone = [(cycle, held) for cycle, held in self.held.items() if start < held.time <= end]
+        for cycle, _ in gone:
+            del self.held[cycle]
+        return [batch_file(held.time, cycle, number) for cycle, held in gone for number in held.parcels]
+
+    def _back(self, moment: int) -> None:
+        """The clock was far ahead and came back: nothing later than ``moment`` fell due yet."""
+        self.spans.forget(moment)
+        self.newest = moment
+
+    def _due(self, time: int) -> None:
+        self.newest = max(self.newest, self.eras.grid_before(time))
+
+    def _finish(self, start: int, time: int, settlement: Settlement, outcomes: Outcomes) -> None:
+        self.cycles[settlement] += 1
+        self._show(time, Row(start, settlement, outcomes))
+
+    def _show(self, time: int, row: Row) -> None:
+        self.rows[time] = row
+        if len(self.rows) > _ROWS_KEPT:
+            del self.rows[min(self.rows)]
+
+
+def _seconds(moment: int | None) -> float | None:
+    return None if moment is None else moment / 1000
