@@ -150,6 +150,9 @@ def once(
     class Terminal:
         """Where a dry run posts to."""
 
+        def paused(self) -> None:
+            return None
+
         def post(self, batch: Batch, *, timeout: float | None = None) -> Receipt:  # noqa: ARG002 — a Sink's
             for item in batch.items():
                 print(item.decode())
@@ -158,14 +161,16 @@ def once(
     _tell(settings.findings)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     chosen = selection.load(settings.metrics_file)
-    with daemon.build(settings, chosen, sink=Terminal() if dry_run else None) as parts:
+    with daemon.build(settings, sink=Terminal() if dry_run else None) as parts:
         try:
-            parts.prometheus.now()
+            newest = parts.cycle.newest(parts.prometheus.now())
         except PrometheusError as error:
             raise BridgeError(f"{error} — is BRIDGE_PROMETHEUS_URL right?") from None
-        report = parts.cycle.run(parts.cycle.next_time(None))
+        parts.cycle.in_force(chosen, newest - parts.cycle.interval)
+        report = parts.cycle.run(newest)
         if report is None:
-            return 1
+            print(f"the cycle of {turns.utc(newest)} is settled already: nothing was posted", file=sys.stderr)
+            return 0
         if dry_run and report.settlement is Settlement.SETTLED:
             print(f"dry run: {report.read} points read, nothing was posted", file=sys.stderr)
         else:

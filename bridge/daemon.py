@@ -23,6 +23,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from opentelemetry.sdk.resources import Resource
 
 from bridge import __version__
+from bridge.backlog import Backlog
 from bridge.cycle import Cycle, Patience, Sink, Terms
 from bridge.delivery import Delivery, Entra, context_tags
 from bridge.durations import format_duration
@@ -56,6 +57,7 @@ class Parts:
     """What was built, for one run of the daemon or one cycle."""
 
     cycle: Cycle
+    backlog: Backlog
     witness: Witness
     prometheus: Prometheus
     instruments: Instruments
@@ -76,13 +78,19 @@ def connect(settings: Settings) -> Prometheus:
 @contextmanager
 def build(
     settings: Settings,
-    selection: Selection,
     *,
     stop: threading.Event | None = None,
     sink: Sink | None = None,
 ) -> Iterator[Parts]:
-    """Build the parts and close them again. ``sink`` stands in Azure's place where it is given."""
+    """Build the parts and close them again. ``sink`` stands in Azure's place where it is given; nothing is kept then.
+
+    Raises ConfigurationError where another process works with the state directory.
+    """
     with ExitStack() as closing:
+        folder = settings.state_dir / "bridge" if sink is None else None
+        backlog = Backlog(folder)
+        backlog.lock()
+        closing.callback(backlog.close)
         prometheus = connect(settings)
         closing.callback(prometheus.close)
         key, string = _NO_KEY, ""
@@ -97,11 +105,10 @@ def build(
             delivery = Delivery(string, entra=entra)
             closing.callback(delivery.close)
             sink = delivery
-        instruments = Instruments(__version__)
-        witness = Witness(settings.state_dir / "bridge")
+        instruments = Instruments(__version__, lambda: backlog.account, lambda: backlog.durable)
+        witness = Witness(folder)
         cycle = Cycle(
             Terms(
-                selection=selection,
                 interval=settings.interval,
                 settle_delay=settings.settle_delay,
                 scrape_interval=settings.scrape_interval,
@@ -114,9 +121,10 @@ def build(
             sink,
             instruments,
             witness,
+            backlog,
             Patience(stop or threading.Event()),
         )
-        yield Parts(cycle, witness, prometheus, instruments)
+        yield Parts(cycle, backlog, witness, prometheus, instruments)
 
 
 def _sandbox(host: str) -> Sandbox:
@@ -134,8 +142,8 @@ def run(settings: Settings, file: SelectionFile) -> int:
     # Blocked here and waited for below: a handler could run at any instruction, and lock itself out.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     stop = threading.Event()
-    with build(settings, file.current, stop=stop) as parts:
-        turns = Turns(parts.cycle, parts.instruments, stop, selection=file)
+    with build(settings, stop=stop) as parts:
+        turns = Turns(parts.cycle, parts.instruments, file, stop, limit=settings.backfill_limit)
         web = Web(
             *settings.listen,
             board=turns.board,

@@ -52,7 +52,7 @@ class Ending:
         self._stop.set()
         silence()
         if not self._wait(self._turns.idle, DRAIN_SECONDS):
-            log.error("the cycle under way did not end within %.0f s: take its points for not delivered", DRAIN_SECONDS)
+            log.error("the cycle under way did not end within %.0f s: the next start goes on with it", DRAIN_SECONDS)
             _exit(1)  # its threads would keep the process
         if self._closing is None:
             return

@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -52,10 +52,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Selection:
-    """What ``metrics.json`` asks for, validated. ``digest`` names it: equal content, equal digest."""
+    """What ``metrics.json`` asks for, validated. ``digest`` names it: equal content, equal digest.
+
+    ``text`` is what it was read from.
+    """
 
     entries: tuple[Entry, ...]
     digest: str
+    text: str = field(compare=False, repr=False)
 
 
 class _EntryText(BaseModel):
@@ -147,7 +151,7 @@ def parse(text: str, *, place: str = "metrics.json") -> Selection:
     if findings:
         raise ConfigurationError(findings)
     canonical = json.dumps([[e.name, e.mode.value, e.metric, e.query] for e in entries])
-    return Selection(tuple(entries), hashlib.sha256(canonical.encode()).hexdigest()[:12])
+    return Selection(tuple(entries), hashlib.sha256(canonical.encode()).hexdigest()[:12], text)
 
 
 def _document(text: str, place: str) -> Any:

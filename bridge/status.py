@@ -1,62 +1,69 @@
-"""Takes the reports of cycles, gives one snapshot of how the bridge is doing, for page, command and probes alike."""
+"""Takes the reports of cycles and the account, gives one snapshot of how the bridge is doing, for page, command and probes."""
 
 from __future__ import annotations
 
 import threading
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from bridge.points import Outcome, Rejection, Report, Settlement
+from bridge.account import Account
+from bridge.points import Outcome, Report, Settlement
 
 _REPORTS_KEPT = 60
-_REJECTIONS_KEPT = 200
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the bridge knows over restarts. ``trouble`` says why it is not on disk, ``problems`` what of it was damaged."""
+
+    account: Account
+    trouble: str = ""
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Snapshot:
     """The state at one moment. Times are epoch seconds, None where nothing happened yet.
 
-    ``points`` and ``cycles`` count since the start of the process and add up: read is the sum over ``points``, due
-    the sum over ``cycles``. ``reports`` and ``rejections`` are the newest, newest first. ``selection`` is the digest of
-    what is sent, ``selection_problems`` say why a changed metrics.json is not.
+    ``memory`` goes on over restarts. ``reports`` are those of the newest cycles of this process, newest first.
+    ``selection`` is the digest of what is sent, ``selection_problems`` say why a changed metrics.json is not.
     """
 
     started: float
     state: str
     advice: str
     last_turn: float
-    last_delivered: float | None
     prometheus_answers: bool | None
-    points: Mapping[Outcome, int]
-    cycles: Mapping[Settlement, int]
-    missed: int
+    memory: Memory
     reports: tuple[Report, ...]
-    rejections: tuple[Rejection, ...]
     selection: str = ""
     selection_problems: tuple[str, ...] = ()
 
     @property
-    def read(self) -> int:
-        """All points read, whatever became of them."""
-        return sum(self.points.values())
+    def points(self) -> Mapping[Outcome, int]:
+        """What became of all points that were read; those of waiting cycles as last read."""
+        account = self.memory.account
+        return {one: account.points.get(one, 0) + account.waiting.get(one, 0) for one in Outcome}
 
 
 class Board:
-    """Collects reports from the cycle's thread; hands snapshots to any other."""
+    """Collects reports from the cycle's thread; hands snapshots to any other. ``memory`` gives it as it stands."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], memory: Callable[[], Memory]) -> None:
         self._clock = clock
+        self._memory = memory
         self._lock = threading.Lock()
         self._started = self._last_turn = clock()
-        self._last_delivered: float | None = None
-        self._points: Counter[Outcome] = Counter(dict.fromkeys(Outcome, 0))
-        self._cycles: Counter[Settlement] = Counter(dict.fromkeys(Settlement, 0))
-        self._missed = 0
         self._reports: deque[Report] = deque(maxlen=_REPORTS_KEPT)
-        self._rejections: deque[Rejection] = deque(maxlen=_REJECTIONS_KEPT)
         self._selection = ""
         self._selection_problems: tuple[str, ...] = ()
+
+    @property
+    def last_turn(self) -> float:
+        """When the loop made progress last."""
+        with self._lock:
+            return self._last_turn
 
     def turned(self) -> None:
         """The loop made progress, whatever came of it."""
@@ -73,39 +80,26 @@ class Board:
         with self._lock:
             self._selection_problems = tuple(problems)
 
-    def missed(self, cycles: int) -> None:
-        """Grid times passed without a cycle."""
-        with self._lock:
-            self._missed += cycles
-
     def record(self, report: Report) -> None:
         """A cycle ended."""
         with self._lock:
             self._last_turn = self._clock()
-            self._points.update(report.outcomes)
-            self._cycles[report.settlement] += 1
-            self._reports.appendleft(replace(report, rejections=()))  # those are kept apart, and bounded
-            self._rejections.extendleft(report.rejections)
-            if report.outcomes.get(Outcome.ACCEPTED):
-                self._last_delivered = max(report.time, self._last_delivered or 0.0)
+            self._reports.appendleft(replace(report, rejections=()))  # the account keeps those, bounded
 
     def snapshot(self) -> Snapshot:
         """The state now."""
+        memory = self._memory()
         with self._lock:
             newest = self._reports[0] if self._reports else None
             state, advice = _state(newest)
             return Snapshot(
                 started=self._started,
                 state=state,
-                advice=advice,
+                advice="; ".join(filter(None, (advice, memory.trouble))),
                 last_turn=self._last_turn,
-                last_delivered=self._last_delivered,
                 prometheus_answers=_prometheus_answers(newest),
-                points=dict(self._points),
-                cycles=dict(self._cycles),
-                missed=self._missed,
+                memory=memory,
                 reports=tuple(self._reports),
-                rejections=tuple(self._rejections),
                 selection=self._selection,
                 selection_problems=self._selection_problems,
             )

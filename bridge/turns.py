@@ -1,4 +1,4 @@
-"""Takes alarms, gives turns of the loop: which grid time is next, what was missed, and what a person is told of it."""
+"""Takes alarms, gives turns of the loop: the newest grid time, then what waits, and what a person is told of it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import gc
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timezone
 
@@ -13,59 +14,85 @@ from bridge.cycle import Cycle
 from bridge.errors import ConfigurationError
 from bridge.instruments import Instruments
 from bridge.points import Outcome, Report, Settlement
+from bridge.repair import Repair
 from bridge.selection import SelectionFile
-from bridge.status import Board
+from bridge.status import Board, Memory
 
 log = logging.getLogger(__name__)
 
+_PARTS_A_COLLECTION = 20
+
 
 class Turns:
-    """One turn an alarm: find the grid time, see what was missed, run the cycle, tell of it."""
+    """One turn an alarm: find the newest grid time and run its cycle, then work on what waits until the next alarm.
+
+    ``limit`` (s) is how far back something may wait.
+    """
 
     def __init__(
         self,
         cycle: Cycle,
         instruments: Instruments,
+        selection: SelectionFile,
         stop: threading.Event,
         clock: Callable[[], float] = time.time,
-        selection: SelectionFile | None = None,
+        *,
+        limit: float = 47 * 3600.0,
     ) -> None:
-        self.board = Board(clock)
+        backlog = self._backlog = cycle.backlog
+        self.board = Board(clock, lambda: Memory(backlog.account, backlog.trouble, backlog.problems))
+        self.board.selected(selection.current.digest)
         self.idle = threading.Event()
         self.idle.set()
         self._cycle = cycle
+        self._repair = Repair(cycle)
         self._instruments = instruments
+        self._selection = selection
         self._stop = stop
         self._clock = clock
-        self._selection = selection
-        if selection:
-            self.board.selected(selection.current.digest)
-        self._last: float | None = None
+        self._limit = limit
+        self._tried: float | None = None  # the grid time that was worked on last
+        self._told = 0.0  # what time it was then
         self._absent: tuple[str, ...] = ()
 
     def turn(self) -> None:
-        """Run the newest cycle that is due, and the one after it if its time has come meanwhile.
+        """Run the newest cycle that is due, and the one after it if its time has come meanwhile; then repair.
 
         Never raises: the next alarm must find the loop alive.
         """
         self.idle.clear()
         try:
             self._look_at_selection()
-            while self._turn() and self._clock() >= self._next() and not self._stop.is_set():
-                pass
+            self._look_at_orders()
+            report = self._newest()
+            if report and not self._stop.is_set():
+                self._work_off(report)
         except Exception as error:
-            log.exception("this cycle failed by a fault of the bridge itself; please report it")
+            log.exception("this turn failed by a fault of the bridge itself; please report it")
             problem = f"a fault of the bridge itself ({type(error).__name__}): see the log, and please report it"
-            self.board.record(Report(self._next(), Settlement.WAITING, {}, problems=(problem,)))
+            self.board.record(Report(self._clock(), Settlement.WAITING, {}, problems=(problem,)))
         finally:
             self.board.turned()
             self.idle.set()
             collect_between_cycles()
 
+    def close(self, seen: tuple[float, str] | None, seconds: float) -> None:
+        """Close the account at the end of a run, when no turn is under way any more (``Cycle.close``). Never raises."""
+        if self._backlog.account.origin is None:
+            return
+        if not self._backlog.durable:
+            log.warning("the last interval is not posted: a restart that does not know of it would count it again")
+            return
+        try:
+            report = self._cycle.close(seen, seconds)
+        except Exception:
+            log.exception("the account could not be closed by a fault of the bridge itself; please report it")
+            return
+        if report is not None:
+            self._record(report)
+
     def _look_at_selection(self) -> None:
         """Take over a changed metrics.json; a bad one changes nothing."""
-        if self._selection is None:
-            return
         before = {entry.name for entry in self._selection.current.entries}
         try:
             selection = self._selection.look()
@@ -78,67 +105,91 @@ class Turns:
             return
         if selection is None:
             return
-        self._cycle.select(selection)
         self.board.selected(selection.digest)
         self._instruments.reload_good.set(1)
         now = {entry.name for entry in selection.entries}
         added, removed = ", ".join(sorted(now - before)) or "none", ", ".join(sorted(before - now)) or "none"
         log.info(
-            "%s was changed: selection %s; added: %s; removed: %s",
+            "%s was changed: selection %s from the next grid time on; added: %s; removed: %s",
             self._selection.path,
             selection.digest,
             added,
             removed,
         )
 
-    def close(self, seen: tuple[float, str] | None, seconds: float) -> None:
-        """Close the account at the end of a run, when no turn is under way any more (``Cycle.close``). Never raises."""
-        witness = self._cycle.witness
-        if self._last is None:
+    def _look_at_orders(self) -> None:
+        """Take what ``triton-bridge backfill`` asked for."""
+        for order in self._backlog.orders():
+            log.info("asked for again: %s to %s", utc(order.start), utc(order.end))
+
+    def _newest(self) -> Report | None:
+        """Run the newest cycle, and the next if it is due by then; the last report, None where none was due."""
+        report, interval = None, self._cycle.interval
+        while not self._stop.is_set():
+            now = self._tell_time()
+            newest = self._cycle.newest(now)
+            if newest == self._tried or self._backlog.gap(newest) is None:
+                newest += interval
+            if newest > self._cycle.newest(now + self._until_alarm()):
+                break  # the next turn will not have to wait for it as long
+            found = self._cycle.run(newest)
+            if found is None:
+                break
+            report, self._tried = found, newest
+            self._record(report)
+            if self._clock() < newest + interval:
+                break
+        return report
+
+    def _tell_time(self) -> float:
+        """What time it is, by Prometheus' clock where it answers, and which selection is in force."""
+        told = self._cycle.now()
+        now = self._clock() if told is None else told
+        if now < self._told - self._cycle.interval:
+            log.warning("the clock went back by %.0f s: what is settled already is not posted again", self._told - now)
+        self._told = now
+        # What is settled is known by Prometheus' clock: no other may tell the backlog that time went back.
+        if told is not None or self._backlog.account.origin is None:
+            self._cycle.in_force(self._selection.current, now)
+        return now
+
+    def _until_alarm(self) -> float:
+        """Seconds until the next alarm."""
+        return self._cycle.interval - self._clock() % self._cycle.interval
+
+    def _work_off(self, newest: Report) -> None:
+        """Expire, and repair until the next alarm; not where the newest cycle got nothing through."""
+        accepted = newest.outcomes.get(Outcome.ACCEPTED)
+        # What is accepted for the newest grid time shows that the service's clock agrees with ours.
+        if accepted and (expired := self._backlog.expire(newest.time - self._limit)):
+            log.error(f"{expired} cycles expired: they waited for more than {self._limit / 3600:g} h")  # noqa: G004
+        if newest.settlement is Settlement.WAITING and not accepted:
             return
-        if not witness.durable:
-            log.warning("the last interval is not posted: a restart that does not know of it would count it again")
-            return
-        try:
-            report = self._cycle.close(max([self._last, *witness.counted[-1:]]), seen, seconds)
-        except Exception:
-            log.exception("the account could not be closed by a fault of the bridge itself; please report it")
-            return
-        if report is not None:
-            self.board.record(report)
-            tell(report)
+        done: Counter[Settlement] = Counter()
+        points, problem = 0, ""
+        until = self._cycle.patience.monotonic() + self._until_alarm()
+        for number, part in enumerate(self._repair.reports(newest.time, until)):
+            done[part.settlement] += 1
+            points += part.outcomes.get(Outcome.ACCEPTED, 0)
+            problem = "; ".join(part.problems)
+            self.board.turned()
+            tell_rejections(part)
+            if number % _PARTS_A_COLLECTION == 0:
+                collect_between_cycles()
+        if done:
+            what = ", ".join(f"{count} {settlement.value}" for settlement, count in done.items())
+            waiting = self._backlog.account.cycles[Settlement.WAITING]
+            log.info("repair: %s; %d points accepted; %d cycles wait still", what, points, waiting)
+        if problem:
+            log.warning("the repair goes on in the next turn: %s", problem)
 
-    def _begin(self) -> float:
-        """The grid time before the first that is worked on: the one up to which the run before has counted.
-
-        Where that is not known, what fell due before the start is not begun: it may have been delivered.
-        """
-        counted, interval = self._cycle.witness.resume(), self._cycle.interval
-        return self._cycle.next_time(None) if counted is None else counted // interval * interval
-
-    def _next(self) -> float:
-        """The grid time after the last one; now, before the first."""
-        return self._clock() if self._last is None else self._last + self._cycle.interval
-
-    def _turn(self) -> bool:
-        """Run one cycle; whether it was due."""
-        if self._last is None:
-            self._last = self._begin()
-        grid_time = self._cycle.next_time(self._last)
-        report = self._cycle.run(grid_time)
-        if report is None:
-            return False
-        if (missed := round((grid_time - self._last) / self._cycle.interval) - 1) > 0:
-            log.error(f"{missed} grid times before {_utc(grid_time)} passed without a cycle")  # noqa: G004 — as a gap
-            self._instruments.missed_cycles.inc(missed)
-            self.board.missed(missed)
-        self._last = grid_time
+    def _record(self, report: Report) -> None:
+        self._instruments.cycle_seconds.set(report.seconds)
         self.board.record(report)
         tell(report)
         if report.outcomes and report.absent != self._absent:
             self._absent = report.absent
             tell_absent(report)
-        return True
 
 
 def tell(report: Report) -> None:
@@ -146,7 +197,7 @@ def tell(report: Report) -> None:
     points = ", ".join(f"{count} {outcome.value}" for outcome, count in report.outcomes.items() if count)
     log.info(
         "cycle %s: %s, %d metrics, %d points (%s), %d bytes in %d posts, %.0f ms",
-        _utc(report.time),
+        utc(report.time),
         report.settlement.value,
         len(report.series),
         report.read,
@@ -156,17 +207,22 @@ def tell(report: Report) -> None:
         report.seconds * 1000,
     )
     if report.settlement is Settlement.NO_DATA:
-        log.warning("Prometheus scraped nothing in the interval before %s", _utc(report.time))
+        log.warning("Prometheus scraped nothing in the interval before %s", utc(report.time))
     if report.settlement is Settlement.WAITING:
         waiting = report.outcomes.get(Outcome.WAITING, 0)
-        what = f"{waiting} points were not delivered" if report.outcomes else "it could not be read"
+        what = f"{waiting} points were not delivered yet" if report.outcomes else "it could not be read yet"
         # Written out: each gap is a problem of its own, and none is held back as the repetition of another.
-        log.error(f"gap at {_utc(report.time)}: {what}: {'; '.join(report.problems)}")  # noqa: G004
+        log.error(f"gap at {utc(report.time)}: {what}: {'; '.join(report.problems)}")  # noqa: G004
     else:
         for problem in report.problems:
             log.warning("%s", problem)
     for name, count in report.left_out.items():
         log.warning("%s left out with its %d series: BRIDGE_MAX_SERIES is reached", name, count)
+    tell_rejections(report)
+
+
+def tell_rejections(report: Report) -> None:
+    """One line for each point that the service will never take."""
     for rejection in report.rejections:
         log.warning("%s rejected: %d %s", rejection.metric, rejection.status, rejection.reason)
 
@@ -186,5 +242,6 @@ def collect_between_cycles() -> None:
     gc.disable()
 
 
-def _utc(epoch: float) -> str:
+def utc(epoch: float) -> str:
+    """A time as logs show it."""
     return datetime.fromtimestamp(epoch, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

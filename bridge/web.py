@@ -11,9 +11,10 @@ import logging
 import socket
 import sys
 import threading
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, is_dataclass
 from datetime import datetime, timezone
+from enum import Enum
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -23,7 +24,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from bridge.errors import ConfigurationError, Finding
-from bridge.points import Outcome
+from bridge.points import Outcome, Settlement
 from bridge.status import Board, Snapshot
 
 log = logging.getLogger(__name__)
@@ -96,22 +97,22 @@ class _Pages:
 
     def reply(self, path: str) -> Reply:
         """The reply to a GET."""
-        snapshot = self._board.snapshot()
         if path == "/":
-            return HTTPStatus.OK, "text/html; charset=utf-8", _page(snapshot).encode()
+            return HTTPStatus.OK, "text/html; charset=utf-8", _page(self._board.snapshot()).encode()
         if path == "/status.json":
-            return HTTPStatus.OK, "application/json", orjson.dumps(as_json(snapshot), option=orjson.OPT_INDENT_2)
+            document = as_json(self._board.snapshot())
+            return HTTPStatus.OK, "application/json", orjson.dumps(document, option=orjson.OPT_INDENT_2)
         if path == "/metrics":
             return HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(self._registry)
         if path == "/livez":
-            silent = self._clock() - snapshot.last_turn
+            silent = self._clock() - self._board.last_turn
             # Two intervals of grace: a turn may take a whole one, and the next may just be about to begin.
             return _probe(
                 silent <= 3 * self._interval + 30,
                 f"the loop made its last progress {silent:.0f} s ago",
             )
         if path == "/readyz":
-            answers = snapshot.prometheus_answers
+            answers = self._board.snapshot().prometheus_answers
             return _probe(
                 answers is True,
                 {True: "Prometheus answers", False: "Prometheus does not answer", None: "no cycle is done yet"}[
@@ -128,14 +129,24 @@ def _probe(good: bool, reason: str) -> Reply:  # noqa: FBT001 — the one thing 
 
 
 def as_json(snapshot: Snapshot) -> dict[str, Any]:
-    """The snapshot as plain JSON types; enum members as their values, times as epoch seconds."""
-    document = asdict(snapshot)
-    document["read"] = snapshot.read
-    document["points"] = {outcome.value: count for outcome, count in snapshot.points.items()}
-    document["cycles"] = {settlement.value: count for settlement, count in snapshot.cycles.items()}
-    for report in document["reports"]:
-        report["outcomes"] = {outcome.value: count for outcome, count in report["outcomes"].items()}
-    return document
+    """The snapshot as plain JSON types: enum members as their values, times as epoch seconds.
+
+    The account stands at the top, and adds up: ``read`` = the sum of ``points``, ``due`` = that of ``cycles``.
+    """
+    document = _plain(snapshot)
+    memory = document.pop("memory")
+    account = snapshot.memory.account
+    points = {one.value: count for one, count in snapshot.points.items()}
+    return {**document, **memory.pop("account"), **memory, "points": points, "read": account.read, "due": account.due}
+
+
+def _plain(value: Any) -> Any:
+    """Objects as mappings with text keys. (``asdict`` makes a Counter of a Counter's items.)"""
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {key.value if isinstance(key, Enum) else key: _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -167,11 +178,10 @@ tr { border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent) 
 
 
 def _page(snapshot: Snapshot) -> str:
-    account = "".join(
-        f"<tr><th scope=row>{outcome.value.replace('_', ' ')}</th><td class=number>{snapshot.points[outcome]:,}</td></tr>"
-        for outcome in Outcome
-    )
-    cycles = "".join(
+    account = snapshot.memory.account
+    points = _rows((one.value.replace("_", " "), count) for one, count in snapshot.points.items())
+    cycles = _rows((one.value.replace("_", " "), count) for one, count in account.cycles.items())
+    newest = "".join(
         f"<tr><td>{_utc(report.time)}</td><td>{report.settlement.value.replace('_', ' ')}</td>"
         f"<td class=number>{report.read:,}</td><td class=number>{report.outcomes.get(Outcome.ACCEPTED, 0):,}</td>"
         f"<td class=number>{report.seconds * 1000:,.0f}</td><td>{html.escape('; '.join(report.problems))}</td></tr>"
@@ -181,28 +191,41 @@ def _page(snapshot: Snapshot) -> str:
         f"<tr><td>{html.escape(rejection.time)}</td><td>{html.escape(rejection.metric)}</td>"
         f"<td>{html.escape(', '.join(f'{k}={v}' for k, v in rejection.dimensions.items()))}</td>"
         f"<td>{rejection.status} {html.escape(rejection.reason)}</td></tr>"
-        for rejection in snapshot.rejections[:20]
+        for _, rejection in account.rejections[:20]
     )
     problems = "".join(
-        f"<p><strong>metrics.json was changed and cannot be used:</strong> {html.escape(problem)}</p>"
-        for problem in snapshot.selection_problems
+        f"<p><strong>{html.escape(problem)}</strong></p>"
+        for problem in (
+            *(f"metrics.json was changed and cannot be used: {one}" for one in snapshot.selection_problems),
+            *snapshot.memory.problems,
+        )
+    )
+    behind = (
+        f"<p>{account.cycles[Settlement.WAITING]:,} cycles wait, the oldest of {_utc(account.oldest_gap)}.</p>"
+        if account.cycles[Settlement.WAITING]
+        else ""
     )
     return f"""<!doctype html>
 <html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width,initial-scale=1">
 <meta http-equiv=refresh content=10><title>triton-bridge: {html.escape(snapshot.state)}</title><style>{_STYLE}</style>
 <h1>{html.escape(snapshot.state)}</h1>
 <p>{html.escape(snapshot.advice)}</p>
-{problems}
-<p>Running since {_utc(snapshot.started)}; newest accepted grid time: {_utc(snapshot.last_delivered)}.</p>
-<h2>Account since start</h2>
-<table><tr><th scope=row>read</th><td class=number>{snapshot.read:,}</td></tr>{account}</table>
+{problems}{behind}
+<p>Running since {_utc(snapshot.started)}; newest accepted grid time: {_utc(account.last_delivered)}.</p>
+<h2>Account since {_utc(account.origin)}</h2>
+<table><tr><th scope=row>points read</th><td class=number>{account.read:,}</td></tr>{points}</table>
+<table><tr><th scope=row>cycles due</th><td class=number>{account.due:,}</td></tr>{cycles}</table>
 <h2>Newest cycles</h2>
 <div class=scroll><table><tr><th>T</th><th>outcome</th><th class=number>read</th><th class=number>accepted</th>
-<th class=number>ms</th><th>what to know</th></tr>{cycles}</table></div>
+<th class=number>ms</th><th>what to know</th></tr>{newest}</table></div>
 <h2>Newest rejections</h2>
 <div class=scroll><table><tr><th>T</th><th>metric</th><th>dimensions</th><th>what the service said</th></tr>{rejected}</table></div>
 <p><a href=status.json>status.json</a> · <a href=metrics>metrics</a></p>
 """
+
+
+def _rows(counts: Iterable[tuple[str, int]]) -> str:
+    return "".join(f"<tr><th scope=row>{name}</th><td class=number>{count:,}</td></tr>" for name, count in counts)
 
 
 def _utc(time: float | None) -> str:

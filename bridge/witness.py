@@ -1,8 +1,7 @@
-"""Takes what the bridge saw and how far it counted, gives it again after a restart: one small file in a folder.
+"""Takes what the bridge saw itself, gives it again after a restart: one small file in a folder.
 
-    sightings   raw samples that the bridge took of Triton itself: at its opening, and while it drained
-    counted     the ends of intervals that do not lie on the grid: the next count begins there
-    closed      whether the run ended there, so that nothing was posted afterwards
+``sightings`` are raw samples that the bridge took of Triton itself: at its opening, and while it drained. A gap of that
+time is asked for with them, so they are kept as long as a gap may wait.
 
 The file is replaced whole (written beside, fsync, rename). One that cannot be read is set aside and reported.
 """
@@ -23,34 +22,25 @@ from bridge.points import Sighting
 log = logging.getLogger(__name__)
 
 _FILE = "witness.json"
-_KEPT = 20  # of each; one start and one stop make three
+_KEPT = 500  # one start and one stop make three
 _SERIES_KEPT = 100_000
 
 
 class Witness:
-    """Memory of one bridge. Nothing is written before ``resume``; without a folder it lasts as long as the process.
+    """Memory of one bridge. Nothing is written before ``saw``; without a folder it lasts as long as the process.
 
     ``durable`` tells whether the last write reached the disk.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.sightings: tuple[Sighting, ...] = ()
-        self.counted: tuple[float, ...] = ()
         self.durable = False
-        self._closed = False
         self._path = folder / _FILE if folder else None
         if self._path:
             self._load(self._path)
 
-    def resume(self) -> float | None:
-        """Begin a run: how far the one before has counted, None where it did not close its account."""
-        counted = self.counted[-1] if self._closed and self.counted else None
-        self._closed = False
-        self._save()
-        return counted
-
     def saw(self, sighting: Sighting) -> None:
-        """Keep a sighting."""
+        """Keep a sighting; of too many the oldest go."""
         kept, room = [sighting], _SERIES_KEPT
         for earlier in reversed(self.sightings[-_KEPT + 1 :]):
             room -= len(earlier.samples or ())
@@ -59,22 +49,10 @@ class Witness:
         self.sightings = tuple(reversed(kept))
         self._save()
 
-    def count_to(self, time: float) -> None:
-        """Everything up to ``time`` (epoch s) is delivered."""
-        self.counted = (*self.counted[-_KEPT + 1 :], time)
-        self._closed = True
-        self._save()
-
-    def begin(self, start: float, end: float) -> float:
-        """Where the interval (start, end] begins in truth: after what is counted already."""
-        return max((time for time in self.counted if start < time < end), default=start)
-
     def _load(self, path: Path) -> None:
         try:
             document = orjson.loads(path.read_bytes())
             self.sightings = tuple(map(_sighting, document["sightings"]))
-            self.counted = tuple(map(float, document["counted"]))
-            self._closed = bool(document["closed"])
         except FileNotFoundError:
             pass
         except OSError as error:
@@ -89,11 +67,7 @@ class Witness:
         self.durable = False
         if self._path is None:
             return
-        document = {
-            "sightings": [_written(one) for one in self.sightings],
-            "counted": self.counted,
-            "closed": self._closed,
-        }
+        document = {"sightings": [_written(one) for one in self.sightings]}
         beside = self._path.with_suffix(".new")
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

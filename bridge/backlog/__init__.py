@@ -5,12 +5,13 @@ Prometheus keeps the data of an outage; kept here is what is settled, and the ba
 __init__    the facade
 open_cycle  the batches of one cycle, around their posts
 books       the ledger and its folder, kept as one
-ledger      events → what is settled, what waits, the account (pure)
-account     the account, as others see it (pure)
+ledger      events → what is settled, what waits, the account (pure; its nouns: ``bridge.account``)
+stretch     how much of some time is settled (pure)
 held        the batches of a cycle (pure)
 eras        intervals and selections, from when on (pure)
 spans       sets of moments (pure)
 journal     a ledger and its events ↔ lines of text (pure)
+orders      what processes without the lock ask of the one that has it
 recovery    a folder → a ledger, after whatever happened
 store       events and batches → a folder
 files       the system calls
@@ -23,14 +24,17 @@ import time as _time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from bridge.backlog.account import Account, Detail, Gap
+from bridge.account import Account, Detail, Gap
 from bridge.backlog.books import Books
 from bridge.backlog.files import Files, OsFiles
 from bridge.backlog.ledger import READING
 from bridge.backlog.open_cycle import OpenCycle, begun, reopened
+from bridge.backlog.orders import Order, leave, left
+from bridge.backlog.stretch import Stretch, stretch
+from bridge.errors import BridgeError
 from bridge.points import Batch, Outcome, Settlement
 
-__all__ = ["Account", "Backlog", "Detail", "Files", "Gap", "OpenCycle"]
+__all__ = ["Account", "Backlog", "Detail", "Files", "Gap", "OpenCycle", "Order", "Stretch"]
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +44,8 @@ _AHEAD = 2 * 3_600_000  # ms; the service takes nothing that is further ahead ("
 class Backlog:
     """The memory of one bridge. Times are epoch seconds, exact to the millisecond; (start, time] is a cycle's interval.
 
-    It never raises for what the disk does. Until ``lock`` is called it only reads, and keeps in memory what it is told;
-    without a folder it does that for ever.
+    It never raises for what the disk does, but in ``order``. Until ``lock`` is called it has read the folder once, changes
+    nothing there, and keeps in memory what it is told; without a folder it does that for ever.
     """
 
     def __init__(
@@ -51,7 +55,8 @@ class Backlog:
         clock: Callable[[], float] = _time.time,
         files: Files | None = None,
     ) -> None:
-        self._books = Books(folder, files or OsFiles(), clock)
+        self._folder, self._files = folder, files or OsFiles()
+        self._books = Books(folder, self._files, clock)
 
     @property
     def account(self) -> Account:
@@ -69,6 +74,19 @@ class Backlog:
         return self._books.store.trouble
 
     @property
+    def repairable(self) -> bool:
+        """Whether to work on old gaps and leftovers now.
+
+        Not while a journal stands on a disk that cannot be written: a restart would believe it, and do it all again.
+        """
+        return self._books.repairable
+
+    @property
+    def ordered(self) -> bool:
+        """Whether an order of any process waited when the folder was read. What this shows then lacks that."""
+        return self._books.ordered
+
+    @property
     def problems(self) -> tuple[str, ...]:
         """What was damaged when the folder was read, and what is not known for it, in sentences."""
         return self._books.problems
@@ -76,8 +94,8 @@ class Backlog:
     def lock(self) -> None:
         """Become the one that writes, and prove the folder writable.
 
-        Raises ConfigurationError where another process works with it. What a process that was killed has begun becomes
-        a gap, or leftovers.
+        Raises ConfigurationError where another process works with it; it may be tried again then. What a process that
+        was killed has begun becomes a gap, or leftovers.
         """
         self._books.lock()
 
@@ -146,12 +164,56 @@ class Backlog:
         if outcomes:
             self._books.record("wait", _ms(time), *(outcomes.get(outcome, 0) for outcome in READING))
 
+    def stretch(self, start: float, end: float) -> Stretch:
+        """How much of (start, end] is settled. Both go down to an edge of a cell; ``end`` is not later than now."""
+        return stretch(self._books.ledger, _ms(start), _ms(end))
+
+    def again(self, start: float, end: float, *, repeat: bool) -> None:
+        """Let (start, end] fall due, aligned as in ``stretch``: what was never begun, with ``repeat`` all of it.
+
+        Each cycle is due once more then, and points that were delivered will be there twice. Cells that left batches
+        over stay as they are. Call ``in_force`` before, and this between two cycles.
+        """
+        self._again(Order(start, end, repeat))
+
+    def order(self, start: float, end: float, *, repeat: bool) -> None:
+        """Ask the process that has the lock to do ``again``; any process may.
+
+        Raises BridgeError where that cannot be written. When this returns, it is done as soon as that process takes it,
+        once, whatever ends in between.
+        """
+        if self._folder is None:
+            raise BridgeError("no folder, no other triton-bridge to ask — set BRIDGE_STATE_DIR as that one has it")
+        leave(self._folder, self._files, Order(start, end, repeat))
+
+    def orders(self) -> list[Order]:
+        """Take what was ordered: those that are done, on disk, and their files gone. Call it between two cycles.
+
+        Without the lock, or while the disk cannot be written, they stay.
+        """
+        books, taken = self._books, []
+        for name, order in left(self._folder, self._files) if self._folder else ():
+            if not (books.store.durable and books.ledger.eras):
+                break
+            if order is None:
+                books.store.set_aside(name)
+                continue
+            if name not in books.ledger.orders:
+                self._again(order, name)
+            if books.store.durable and books.store.remove(name):
+                taken.append(order)
+        return taken
+
     def leftovers(self) -> Iterator[OpenCycle]:
         """The cycles that left batches over, oldest first; each is read from disk when its turn comes."""
         held = self._books.ledger.held
         for _, cycle in sorted((one.time, cycle) for cycle, one in held.items() if one.kept):
             if cycle in held and (opened := reopened(self._books, cycle)):
                 yield opened
+
+    def _again(self, order: Order, name: str = "") -> None:
+        edge = self._books.ledger.eras.grid_before
+        self._books.record("again", edge(_ms(order.start)), edge(_ms(order.end)), order.repeat, name, sync=True)
 
     def _fell_due(self, moment: int) -> None:
         ledger = self._books.ledger

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bridge.backlog.account import Account
+from bridge.account import Account
 from bridge.backlog.files import Files
 from bridge.backlog.ledger import Ledger
 from bridge.backlog.recovery import Found, look
@@ -31,6 +31,8 @@ class Books:
         self.store = Store(folder, files)
         self.ledger = Ledger()
         self.problems: tuple[str, ...] = ()
+        self.ordered = False
+        self._read_from = ""
         if folder:
             self._look(folder)
 
@@ -40,10 +42,18 @@ class Books:
             return
         self.store.lock()
         found = self._look(self._folder)
+        self.store.begin(self.ledger, found.read_from, found.damaged, found.from_memory)
+        if found.read_from and not self.store.durable and not self.store.can_note():
+            found.lose_the_rest(self._now())
+            self.problems = tuple(found.problems)
         for problem in self.problems:
             log.error(problem)
-        self.store.begin(self.ledger, found.read_from, found.damaged, found.from_memory)
         self.record("recover")
+
+    @property
+    def repairable(self) -> bool:
+        """Whether a restart would know of a repair, or know nothing at all."""
+        return self.store.durable or not (self._read_from or self.store.begun)
 
     def account(self) -> Account:
         """The account as it stands."""
@@ -75,6 +85,10 @@ class Books:
             self.record("end", cycle)
 
     def _look(self, folder: Path) -> Found:
-        found = look(folder, self._files, round(self._clock() * 1000))
+        found = look(folder, self._files, self._now())
         self.ledger, self.problems = found.ledger, tuple(found.problems)
+        self.ordered, self._read_from = found.ordered, found.read_from
         return found
+
+    def _now(self) -> int:
+        return round(self._clock() * 1000)

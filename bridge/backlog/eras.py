@@ -6,10 +6,11 @@ begins off its own grid, its first cell is the shorter one.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from bridge.backlog.spans import Spans
+from bridge.backlog.spans import Span, Spans
 
 _KEPT = 64  # changes of metrics.json or of the interval while gaps wait in each of them
 
@@ -76,6 +77,10 @@ class Eras:
         era = next((era for era in reversed(later) if era.since <= moment), first)
         edge = moment // era.interval * era.interval
         return edge if era is first else max(edge, era.since)
+
+    def around(self, start: int, end: int) -> Span:
+        """The whole cells that (start, end] touches."""
+        return self.grid_before(start), next(self.pieces(self.grid_before(end - 1), sys.maxsize)).end
 
     def _parts(self, start: int, end: int) -> Iterator[tuple[int, int, Era]]:
         eras = self._eras  # replaced, never changed: an era may begin while a caller walks through the pieces

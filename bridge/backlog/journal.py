@@ -59,6 +59,7 @@ def dump(ledger: Ledger) -> dict[str, Any]:
         "newest": ledger.newest,
         "floor": ledger.spans.floor,
         "spans": list(ledger.spans),
+        "unbegun": [ledger.unbegun.floor, list(ledger.unbegun)],
         "eras": list(ledger.eras),
         "selections": ledger.selections,
         "readings": [[time, reading] for time, reading in ledger.readings.items()],
@@ -71,6 +72,7 @@ def dump(ledger: Ledger) -> dict[str, Any]:
         "rows": [[time, *row] for time, row in ledger.rows.items()],
         "rejections": [[time, *vars(rejection).values()] for time, rejection in ledger.rejections],
         "unknown": ledger.unknown,
+        "orders": list(ledger.orders),
     }
 
 
@@ -83,6 +85,7 @@ def restore(found: Line | None) -> Ledger | None:
     for name in ("origin", "newest", "selections", "possibly_repeated", "unconfirmed", "last_delivered"):
         setattr(ledger, name, saved[name])
     ledger.spans = Spans(saved["floor"], saved["spans"])
+    ledger.unbegun = Spans(*saved["unbegun"])
     ledger.eras = Eras(Era(*era) for era in saved["eras"])
     ledger.readings = {time: _outcomes(reading) for time, reading in saved["readings"]}
     ledger.held = {cycle: _restored(held) for cycle, held in saved["held"]}
@@ -91,6 +94,7 @@ def restore(found: Line | None) -> Ledger | None:
     ledger.rows = {t: Row(start, Settlement(one), _outcomes(counts)) for t, start, one, counts in saved["rows"]}
     ledger.rejections.extend((time, Rejection(*values)) for time, *values in saved["rejections"])
     ledger.unknown = [(start, end) for start, end in saved["unknown"]]
+    ledger.orders.extend(saved["orders"])
     return ledger
 
 

@@ -7,10 +7,10 @@ process knew is what the next one reads (``journal``). Times are whole milliseco
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from bridge.backlog.account import Account, Detail
+from bridge.account import Account, Detail
 from bridge.backlog.eras import Era, Eras
 from bridge.backlog.held import Held, Outcomes, Parcel, State, batch_file
 from bridge.backlog.spans import Span, Spans
@@ -23,6 +23,7 @@ READING = (Outcome.WAITING, *UNSENT)
 _READINGS_KEPT = 3_000  # of gaps: two days of minutes
 _ROWS_KEPT = 100
 _REJECTIONS_KEPT = 300
+_ORDERS_KEPT = 100
 
 
 class Row(NamedTuple):
@@ -40,7 +41,8 @@ class Ledger:
         self.number = 0
         self.origin: int | None = None
         self.newest = 0  # the newest grid time that fell due
-        self.spans = Spans(0)
+        self.spans = Spans(0)  # what is not asked for, or not any more
+        self.unbegun = Spans(0)  # what of it never was, and was no task of ours
         self.eras = Eras()
         self.selections: dict[str, str] = {}
         self.readings: dict[int, Outcomes] = {}  # the last one of each gap
@@ -53,6 +55,7 @@ class Ledger:
         self.rows: dict[int, Row] = {}  # finished cycles
         self.rejections: deque[tuple[int, Rejection]] = deque(maxlen=_REJECTIONS_KEPT)
         self.unknown: list[Span] = []
+        self.orders: deque[str] = deque(maxlen=_ORDERS_KEPT)  # taken, by their names: a file may outlive it
 
     def apply(self, event: Sequence[Any]) -> list[str]:
         """Take in what happened; the batch files that nobody needs any more."""
@@ -105,7 +108,9 @@ class Ledger:
     def _era(self, since: int, interval: int, digest: str, text: str) -> None:
         """An interval and a selection are in force from now on; the first ones set the origin."""
         if self.origin is None:
-            self.origin, self.newest, self.spans = since, since, Spans(since)
+            self.origin, self.newest, self.spans, self.unbegun = since, since, Spans(since), Spans(since)
+            for span in self.unknown:
+                self.unbegun.uncover(*span)
         self.eras.open(Era(since, interval, digest), self.spans)
         known = self.selections | {digest: text}
         self.selections = {era.digest: known[era.digest] for era in self.eras}
@@ -222,18 +227,42 @@ class Ledger:
 
     def _unknown(self, start: int, end: int) -> list[str]:
         """Of (start, end] it is not known what was delivered: it is not asked for again, and not in the account."""
+        self._due(end)
         self.unknown.append((start, end))
         self.spans.add(start, end)
+        self.unbegun.uncover(start, end)
         self.readings = {time: reading for time, reading in self.readings.items() if not start < time <= end}
         gone = [(cycle, held) for cycle, held in self.held.items() if start < held.time <= end]
         for cycle, _ in gone:
             del self.held[cycle]
         return [batch_file(held.time, cycle, number) for cycle, held in gone for number in held.parcels]
 
+    def _again(self, start: int, end: int, repeat: bool, order: str) -> None:  # noqa: FBT001 — as in the event
+        """What was never begun of (start, end], and with ``repeat`` all of it, falls due; both are edges of cells.
+
+        Cells of which batches are held stay: those are posted anyway.
+        """
+        kept = Spans(start, (self.eras.around(held.start, held.time) for held in self.held.values()))
+        due = [part for rest in kept.holes(end) for part in ([rest] if repeat else self.unbegun.within(*rest))]
+        for part in due:
+            self.spans.uncover(*part)
+            self.unbegun.uncover(*part)
+        self.unknown = [left for low, high in self.unknown for left in Spans(low, due).holes(high)]
+        self._begun_at(since for since, _ in due)
+        if order:
+            self.orders.append(order)
+
     def _back(self, moment: int) -> None:
         """The clock was far ahead and came back: nothing later than ``moment`` fell due yet."""
-        self.spans.forget(moment)
+        self.spans.uncover(moment)
+        self.unbegun.uncover(moment)
+        self._begun_at([moment])
         self.newest = moment
+
+    def _begun_at(self, moments: Iterable[int]) -> None:
+        """The account reaches back to all of them."""
+        assert self.origin is not None
+        self.origin = min([self.origin, *moments])
 
     def _due(self, time: int) -> None:
         self.newest = max(self.newest, self.eras.grid_before(time))

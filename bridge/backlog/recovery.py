@@ -14,15 +14,16 @@ from pathlib import Path
 from bridge.backlog.files import Files
 from bridge.backlog.journal import Line, lines, restore
 from bridge.backlog.ledger import Ledger
-from bridge.backlog.spans import Span
-from bridge.backlog.store import BATCH, JOURNAL, MEMORY
+from bridge.backlog.spans import Span, Spans
+from bridge.backlog.store import BATCH, JOURNAL, MEMORY, ORDER
 
 
 @dataclass
 class Found:
     """What a folder holds. ``read_from`` and ``damaged`` are names of files, ``problems`` sentences for a person.
 
-    ``from_memory`` is the stretch that was worked on while the disk could not be written.
+    ``from_memory`` is the stretch that was worked on while the disk could not be written, ``ordered`` whether an order
+    waits that the ledger does not know.
     """
 
     ledger: Ledger = field(default_factory=Ledger)
@@ -30,6 +31,7 @@ class Found:
     damaged: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     from_memory: Span | None = None
+    ordered: bool = False
 
     def lose(self, start: int, end: int) -> None:
         """Of (start, end] it is not known what was delivered."""
@@ -42,14 +44,28 @@ class Found:
             f" triton-bridge backfill --start {since} --end {until} would do that"
         )
 
+    def lose_the_rest(self, now: int) -> None:
+        """Of what came after the newest event nothing is known: no process before this one could note anything."""
+        ledger = self.ledger
+        begun = [(held.start, held.time) for held in ledger.held.values() if not held.kept]
+        for span in Spans(0, [*begun, (ledger.newest, ledger.eras.grid_before(now))]):
+            self.lose(*span)
+
 
 def look(folder: Path, files: Files, now: int) -> Found:
-    """Read a folder at the time ``now`` (epoch ms). One that is not there, or cannot be read, holds nothing."""
+    """Read a folder at the time ``now`` (epoch ms). One that is not there, or cannot be read, holds nothing.
+
+    The one that has the lock may renew its journal meanwhile: what seems damaged may just have been taken away.
+    """
+    while True:
+        names = _names(folder, files)
+        found = _look(folder, files, now, names)
+        if not found.damaged or names == _names(folder, files):
+            return found
+
+
+def _look(folder: Path, files: Files, now: int, names: Sequence[str]) -> Found:
     found = Found()
-    try:
-        names = files.names(folder)
-    except OSError:
-        return found
     numbers = sorted((int(match[1]) for match in map(JOURNAL.fullmatch, names) if match), reverse=True)
     journals: list[tuple[int, list[Line | None]]] = []
     for number in numbers:
@@ -76,6 +92,8 @@ def look(folder: Path, files: Files, now: int) -> Found:
         found.damaged += batches
         found.lose(since, now)
     _take_from_memory(found, _lines(folder / MEMORY, files))
+    # The names are older than the journal that was read: an order that is not among them is known to that.
+    found.ordered = any(ORDER.fullmatch(name) and name not in found.ledger.orders for name in names)
     return found
 
 
@@ -102,6 +120,13 @@ def _take_from_memory(found: Found, content: Sequence[Line | None]) -> None:
         start, end = found.from_memory = content[0].document
         found.lose(start, end)
         found.ledger.number = content[0].number
+
+
+def _names(folder: Path, files: Files) -> list[str]:
+    try:
+        return sorted(files.names(folder))
+    except OSError:
+        return []
 
 
 def _lines(path: Path, files: Files) -> list[Line | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from operator import itemgetter
@@ -45,10 +46,15 @@ class Spans:
         else:
             self._spans[first:beyond] = [(start, end)]
 
-    def forget(self, after: int) -> None:
-        """Cover nothing later than ``after`` any more."""
-        self.floor = min(self.floor, after)
-        self._spans = [(start, min(end, after)) for start, end in self._spans if start < after]
+    def uncover(self, start: int, end: int = sys.maxsize) -> None:
+        """Cover nothing of (start, end] any more. A floor above ``start`` comes down to it."""
+        if start >= end:
+            return
+        left: list[Span] = []
+        below = (min(self.floor, start) - 1, self.floor)  # stands for all up to the floor
+        for low, high in (below, *self._spans):
+            left += [(low, min(high, start)), (max(low, end), high)]
+        (_, self.floor), *self._spans = (span for span in left if span[0] < span[1])
 
     def holes(self, until: int) -> Iterator[Span]:
         """What is not covered of (floor, until], oldest first."""
@@ -60,6 +66,10 @@ class Spans:
             edge = end
         if edge < until:
             yield edge, until
+
+    def within(self, start: int, end: int) -> Iterator[Span]:
+        """What is covered of (start, end], oldest first."""
+        return Spans(start, self.holes(end)).holes(end)
 
     def covered_to(self, moment: int) -> int:
         """The last covered moment at or before ``moment``."""

@@ -3,6 +3,7 @@
 journal-N              a whole ledger as it was at event N, and the events since; the one before it is kept too
 T-cycle-part.json.gz   a batch that waits
 memory                 how far delivery went on while the disk could not be written: changed in place
+order-…                what another process wants done; the only file that one without the lock writes
 lock                   one process writes
 ….damaged              set aside, for a person to look at
 
@@ -31,8 +32,9 @@ log = logging.getLogger(__name__)
 MEMORY = "memory"
 JOURNAL = re.compile(r"journal-(\d+)")
 BATCH = re.compile(r"\d+-\d+-\d+\.json\.gz")
+ORDER = re.compile(r"order-[0-9a-f]+")
 
-_OURS = re.compile(rf"journal-\d+(\.new)?|{BATCH.pattern}")
+_OURS = re.compile(rf"journal-\d+(\.new)?|{ORDER.pattern}\.new|{BATCH.pattern}")
 _EVENTS_SIZE = 256 * 1024  # of one journal
 _MEMORY_SIZE = 128
 
@@ -40,12 +42,13 @@ _MEMORY_SIZE = 128
 class Store:
     """Writes to one folder; never raises for what the disk does. Before ``lock``, and without a folder, it writes nothing.
 
-    ``durable`` tells whether everything recorded is on disk; where it is not, ``trouble`` is one sentence that says why,
+    ``durable`` tells whether everything recorded is on disk, ``begun`` whether a journal of ours may be there; where it is not, ``trouble`` is one sentence that says why,
     all is kept in memory (``unsaved`` holds the bodies), and every later record tries the disk again.
     """
 
     def __init__(self, folder: Path | None, files: Files) -> None:
         self.durable = False
+        self.begun = False
         self.trouble = ""
         self.unsaved: dict[str, bytes] = {}
         self._folder = folder or Path()
@@ -122,11 +125,24 @@ class Store:
             self.unsaved.pop(name, None)
             self._unlink(name)
 
+    def remove(self, name: str) -> bool:
+        """Take any other file away; whether it is gone."""
+        return self._unlink(name)
+
+    def can_note(self) -> bool:
+        """Whether a disk that takes nothing new lets a note be made of what is delivered from memory."""
+        memory = self._folder / MEMORY
+        try:
+            self._files.overwrite(memory, self._files.read(memory))
+        except OSError:
+            return False
+        return True
+
     def set_aside(self, name: str) -> None:
         """Keep a damaged file under a name that tells so."""
-        aside = f"{name}.damaged"
-        log.error("%s is set aside as %s", self._folder / name, aside)
         if self._writes:
+            aside = f"{name}.damaged"
+            log.error("%s is set aside as %s", self._folder / name, aside)
             with suppress(OSError):
                 self._files.rename(self._folder / name, self._folder / aside)
 
@@ -178,6 +194,7 @@ class Store:
             files.write(beside, line(ledger.number, dump(ledger)))
             if MEMORY not in files.names(folder):
                 files.write(folder / MEMORY, b" " * _MEMORY_SIZE)
+            self.begun = True  # from here on it may be there, even if what follows fails
             files.rename(beside, folder / journal)
         except OSError:
             self._unlink(beside.name)
@@ -205,7 +222,11 @@ class Store:
             log.error(trouble)
         self.trouble = trouble
 
-    def _unlink(self, name: str) -> None:
-        if self._writes and name:
-            with suppress(OSError):
-                self._files.unlink(self._folder / name)
+    def _unlink(self, name: str) -> bool:
+        if not self._writes or not name:
+            return False
+        try:
+            self._files.unlink(self._folder / name)
+        except OSError:
+            return False
+        return True

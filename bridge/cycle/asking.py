@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from bridge import exposition, sightings
+from bridge.account import Gap
 from bridge.cycle.patience import Patience
 from bridge.errors import PrometheusError
 from bridge.points import Identity, Series, Sighting, identity
@@ -37,7 +38,6 @@ class Terms:
     ``target`` is the host:port of the Triton that the bridge's own Prometheus scrapes; None where it has none.
     """
 
-    selection: Selection
     interval: float
     settle_delay: float
     scrape_interval: float
@@ -48,10 +48,14 @@ class Terms:
 
 @dataclass(frozen=True)
 class Due:
-    """An interval (start, time] whose scrapes have all landed. ``deadline`` is a reading of the patience's ``monotonic``."""
+    """An interval (start, time] whose scrapes have all landed, and the selection that was in force for it.
+
+    ``deadline`` is a reading of the patience's ``monotonic``.
+    """
 
     start: float
     time: float
+    selection: Selection
     window: Window
     deadline: float
 
@@ -65,88 +69,90 @@ class Asking:
         self._witness = witness
         self._patience = patience
         self._settle_delay = terms.settle_delay  # as last found; the targets' time-outs may ask for more
+        self._scrape_interval: float | None = None  # as last found
 
-    def select(self, selection: Selection) -> None:
-        """Ask for this selection from now on."""
-        self._terms = replace(self._terms, selection=selection)
+    def now(self) -> float:
+        """Prometheus' clock, epoch s. Asked once."""
+        return self._source.now()
 
-    def next_time(self, last: float | None) -> float:
-        """The newest grid time that is due by Prometheus' clock, or the one after ``last`` where that is done."""
-        try:
-            now = self._source.now()
-        except PrometheusError:
-            now = self._patience.clock()  # the cycle will find Prometheus away, and say so
-        interval = self._terms.interval
-        newest = math.floor((now - self._settle_delay) / interval) * interval
-        return newest if last is None or newest > last else last + interval
+    def newest(self, now: float) -> float:
+        """The newest grid time of which every scrape has landed at ``now``, as far as is known yet."""
+        return math.floor((now - self._settle_delay) / self._terms.interval) * self._terms.interval
 
-    def settle(self, grid_time: float) -> Due | None:
-        """Wait until every scrape begun by T has landed; None if that was not to be waited for, or not any longer."""
+    def settle(self, time: float) -> float | None:
+        """Wait until every scrape begun by T has landed: the deadline for its work, a reading of ``monotonic``.
+
+        None: that was not to be waited for, or not any longer.
+        """
         interval, patience = self._terms.interval, self._patience
         deadline = patience.monotonic() + interval
-        untold: list[Target] = []
-        targets = patience.ask(self._source.targets, deadline, refused=untold)
-        timeout = max((target.scrape_timeout for target in targets), default=0.0)
-        self._settle_delay = max(self._terms.settle_delay, timeout + 1)
-        due = grid_time + self._settle_delay
+        self._look_at_targets(deadline)
+        due = time + self._settle_delay
         while (ahead := due - (now := patience.ask(self._source.now, deadline))) > 0:
             if ahead > 2 * interval or patience.stop.is_set():
                 return None
             patience.sleep(ahead)
-        # A cycle that begins late still gets half an interval; the schedule skips no grid time for it.
-        left = max(grid_time + interval - now, interval / 2)
-        start = self._witness.begin(grid_time - interval, grid_time)
-        return Due(start, grid_time, self._window(interval, targets), patience.monotonic() + left)
+        # A cycle that begins late still gets half an interval.
+        return patience.monotonic() + max(time + interval - now, interval / 2)
 
-    def _window(self, interval: float, targets: Iterable[Target]) -> Window:
-        return Window(interval, max((one.scrape_interval for one in targets), default=self._terms.scrape_interval))
+    def due(self, gap: Gap, selection: Selection, deadline: float) -> Due:
+        """What to ask for: a gap, until the deadline."""
+        if self._scrape_interval is None:
+            self._look_at_targets(deadline)
+        assert self._scrape_interval
+        return Due(gap.start, gap.time, selection, Window(gap.interval, self._scrape_interval), deadline)
+
+    def _look_at_targets(self, deadline: float) -> None:
+        untold: list[Target] = []
+        targets = self._patience.ask(self._source.targets, deadline, refused=untold)
+        timeout = max((one.scrape_timeout for one in targets), default=0.0)
+        self._settle_delay = max(self._terms.settle_delay, timeout + 1)
+        self._scrape_interval = max((one.scrape_interval for one in targets), default=self._terms.scrape_interval)
 
     def read(self, due: Due, problems: list[str]) -> Reading | None:
         """All answers for T, translated; None where Prometheus scraped nothing. Bad queries are told in ``problems``."""
         answers = self._answers(due, problems)
         return None if answers is None else self._translated(due, answers)
 
-    def end(
-        self, start: float, seen: tuple[float, str] | None, deadline: float, problems: list[str]
-    ) -> tuple[float, Reading, Sighting] | None:
-        """The Reading for what was counted after ``start``, up to what time, and what the next start goes on from.
-
-        ``seen`` is when and what stood on Triton's port last; without it the last scrape is the end. None: that was no
-        later than ``start``.
-        """
-        untold: list[Target] = []
-        window = self._window(self._terms.interval, self._patience.ask(self._source.targets, deadline, refused=untold))
+    def last_scrape(self, deadline: float) -> tuple[float, float, Mapping[str, str] | None]:
+        """What time it is; when Prometheus last scraped anything, 0: not in an interval; the labels of our own target."""
+        self._look_at_targets(deadline)
+        window = Window(self._terms.interval, self._scrape_interval or self._terms.scrape_interval)
         now = self._patience.ask(self._source.now, deadline)
         scrapes = self._patience.ask(lambda: self._source.ask(up(window).expr, now), deadline)
         target = next((one.labels for one in scrapes if one.labels.get("instance") == self._terms.target), None)
-        last_scrape = max((time for one in scrapes for time, _ in one.samples), default=start)
-        end = seen[0] if seen else last_scrape
-        if end <= start or (target is None and seen is None):
-            return None
-        window = replace(window, interval=max(window.interval, float(math.ceil(end - start))))
-        due = Due(start, end, window, deadline)
-        answers = self._answers(due, problems, self._sighting(*seen, target) if seen else None)
+        return now, max((time for one in scrapes for time, _ in one.samples), default=0.0), target
+
+    def end(
+        self, due: Due, seen: str | None, target: Mapping[str, str] | None, problems: list[str]
+    ) -> tuple[Reading, Sighting]:
+        """The Reading for an interval that ends with the run, and what the next start goes on from.
+
+        ``seen`` is what stood on Triton's port at its end, ``target`` are the labels that Prometheus gives it.
+        """
+        sighting = None if seen is None else self._sighting(due, seen, target)
+        answers = self._answers(due, problems, sighting)
         assert answers is not None, "there was a scrape, or a sighting stands for it"
         # The next count goes on from these values: a scrape under way may land yet, with an earlier time.
         counted = {identity(one.labels): one.samples[-1][1] for one in answers.samples}
-        return end, self._translated(due, answers), Sighting(end, self._terms.target or "", counted)
+        return self._translated(due, answers), Sighting(due.time, self._terms.target or "", counted)
 
-    def _sighting(self, time: float, text: str, target: Mapping[str, str] | None) -> Sighting:
+    def _sighting(self, due: Due, text: str, target: Mapping[str, str] | None) -> Sighting:
         """The selected samples of an exposition, with the labels that Prometheus gives them."""
         instance = self._terms.target or ""
         # Before its first scrape a target has the labels that prometheus.yml gives it.
         labels = dict(target or {"job": "triton", "instance": instance})
         labels.pop("__name__", None)
-        names = {entry.metric for entry in self._terms.selection.entries}
+        names = {entry.metric for entry in due.selection.entries}
         values = {
             identity(exposition.scraped_labels(own, labels)): value
             for own, value in exposition.samples(text)
             if own["__name__"] in names
         }
-        return Sighting(time, instance, values)
+        return Sighting(due.time, instance, values)
 
     def _translated(self, due: Due, answers: Answers) -> Reading:
-        return translate(self._terms.selection, answers, _cut(due), max_series=self._terms.max_series)
+        return translate(due.selection, answers, _cut(due), max_series=self._terms.max_series)
 
     def _answers(self, due: Due, problems: list[str], seen: Sighting | None = None) -> Answers | None:
         """Prometheus' answers for T; ``seen`` stands for a scrape at T."""
@@ -166,7 +172,7 @@ class Asking:
         check_age = self._patience.ask(self._source.lookback, due.deadline, refused=math.inf) > window.age_limit
         found: dict[Kind, list[Series]] = {kind: [] for kind in Kind}
         expressions: dict[str, list[Series]] = {}
-        for question in questions(terms.selection, window, match=terms.match, check_age=check_age):
+        for question in questions(due.selection, window, match=terms.match, check_age=check_age):
             if question.entry is None:
                 found[question.kind] += ask(question)
                 continue
@@ -183,7 +189,7 @@ class Asking:
         )
         known = (*self._witness.sightings, *([seen] if seen else []))
         answers = self._with_sightings(answers, known, seen, due)
-        if lost := orphans(answers.samples, terms.selection, cut):
+        if lost := orphans(answers.samples, due.selection, cut):
             earlier = sightings.before(known, cut.start, after=cut.start - HISTORY)
             _take_later(
                 earlier, (one for question in history(lost, window, match=terms.match) for one in ask(question)), cut
@@ -196,7 +202,7 @@ class Asking:
         answers = replace(answers, samples=sightings.joined(answers.samples, known, after=after, until=due.time))
         if seen is None:
             return answers
-        names = {entry.metric or "" for entry in self._terms.selection.entries if not entry.mode.raw}
+        names = {entry.metric or "" for entry in due.selection.entries if not entry.mode.raw}
         fresh = None if answers.fresh is None else answers.fresh | (seen.samples or {}).keys()
         return replace(answers, values=sightings.replaced(answers.values, seen, names), fresh=fresh)
 

@@ -1,11 +1,13 @@
-"""Takes batches and a deadline, gives what became of their points: post, and post again what must be."""
+"""Takes the batches of a cycle and a deadline, gives what became of their points: post, and post again what must be.
+
+Before each post its intent is recorded, after it the verdict: a process that is killed repeats one batch at most.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Protocol
 
+from bridge.backlog import OpenCycle
 from bridge.cycle.patience import Patience
 from bridge.points import Batch, Receipt
 
@@ -15,16 +17,8 @@ DRAIN = 4.0  # seconds for what is still to be posted of a cycle when the bridge
 class Sink(Protocol):
     """What a cycle needs of the endpoint; ``bridge.delivery.Delivery`` is the real one."""
 
+    def paused(self) -> Receipt | None: ...
     def post(self, batch: Batch, *, timeout: float | None = None) -> Receipt: ...
-
-
-@dataclass(frozen=True)
-class Delivered:
-    """The receipts of all posts, and the batches that wait still; ``problem`` says why, in the endpoint's words."""
-
-    receipts: tuple[Receipt, ...]
-    waiting: tuple[Batch, ...]
-    problem: str
 
 
 class Posting:
@@ -35,39 +29,42 @@ class Posting:
         self._patience = patience
         self._drain_until: float | None = None
 
-    def deliver(self, batches: Iterable[Batch], deadline: float) -> Delivered:
-        """Post all batches, and what must be posted again until the deadline (a reading of ``monotonic``)."""
-        waiting = list(batches)
+    def deliver(self, cycle: OpenCycle, deadline: float, *, patient: bool = True) -> list[Receipt]:
+        """Post what waits of a cycle; the receipts, the one that speaks for what waits still last.
+
+        ``deadline`` is a reading of ``monotonic``; until then, and only if ``patient``, it is tried again.
+        """
         receipts: list[Receipt] = []
 
         def post() -> Receipt | None:
-            nonlocal waiting
-            done, waiting = self._post_each(waiting, deadline)
-            receipts.extend(done)
-            return done[-1] if waiting else None
+            receipts.extend(self._post_each(cycle, deadline))
+            return receipts[-1] if cycle.waiting else None
 
-        last = self._patience.post(post, deadline)
-        return Delivered(tuple(receipts), tuple(waiting), last.detail if last else "")
+        if patient:
+            self._patience.post(post, deadline)
+        else:
+            post()
+        return receipts
 
-    def _post_each(self, batches: list[Batch], deadline: float) -> tuple[list[Receipt], list[Batch]]:
-        """Post each batch once: the receipts, one that kept something last, and what must be posted again.
+    def _post_each(self, cycle: OpenCycle, deadline: float) -> list[Receipt]:
+        """Post each batch once; the receipts, one that kept something last.
 
         Two batches in a row that get through nothing are enough to know that the others would not either; one alone
         may be at fault itself, and holds up no other.
         """
         receipts: list[Receipt] = []
-        waiting: list[Batch] = []
         failed = 0
-        for number, batch in enumerate(batches):
-            receipt = self._sink.post(batch, timeout=self._left(deadline))
+        for number in cycle.waiting:
+            if paused := self._sink.paused():
+                return [*receipts, paused]
+            cycle.intent(number)
+            receipt = self._sink.post(cycle.batch(number), timeout=self._left(deadline))
+            cycle.verdict(number, receipt)
             receipts.append(receipt)
-            waiting += receipt.waiting
             failed = failed + 1 if receipt.waiting and not receipt.accepted else 0
             if failed == 2:
-                waiting += batches[number + 1 :]
                 break
-        receipts.sort(key=lambda receipt: bool(receipt.waiting))  # stable: the newest news stays last
-        return receipts, waiting
+        return sorted(receipts, key=lambda receipt: bool(receipt.waiting))  # stable: the newest news stays last
 
     def _left(self, deadline: float) -> float:
         """Seconds for the next post."""

@@ -61,13 +61,19 @@ class Delivery:
         self._monotonic = monotonic
         self._endpoint = Endpoint(connection_string, entra, monotonic)
 
+    def paused(self) -> Receipt | None:
+        """Why nothing is posted before ``not_before``; None where that has passed. It holds no points."""
+        if self._clock() >= self.not_before:
+            return None
+        return Receipt(condition=self.condition, detail=self._detail, not_before=self.not_before)
+
     def post(self, batch: Batch, *, timeout: float | None = None) -> Receipt:
         """One attempt, with its redirects and splits, within ``timeout`` seconds; the receipt holds every point.
 
         Never raises for what the network or the service does. Before ``not_before`` it posts nothing: all points wait.
         """
-        if self._clock() < self.not_before:
-            return Receipt(waiting=(batch,), condition=self.condition, detail=self._detail, not_before=self.not_before)
+        if paused := self.paused():
+            return replace(paused, waiting=(batch,))
         until = math.inf if timeout is None else self._monotonic() + timeout
         if not batch.points:
             return Receipt(condition=self.condition)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.resources import Resource
 
+from bridge.backlog import Backlog
 from bridge.cycle import Cycle, Patience, Terms
 from bridge.delivery import Delivery, context_tags
 from bridge.envelopes import Encoder
@@ -20,7 +21,8 @@ from bridge.instruments import Instruments
 from bridge.points import Outcome, Report
 from bridge.prometheus import Prometheus
 from bridge.sandbox import Sandbox
-from bridge.selection import parse
+from bridge.selection import SelectionFile, load
+from bridge.turns import Turns
 from bridge.witness import Witness
 from tests.scripted.clock import Clock
 from tests.scripted.prometheus import ScriptedPrometheus
@@ -41,7 +43,13 @@ class Bridge:
     delivery: Delivery
     instruments: Instruments
     witness: Witness
+    backlog: Backlog
     stop: threading.Event
+    file: Path
+
+    def turns(self, **settings: Any) -> Turns:
+        """The loop around it."""
+        return Turns(self.cycle, self.instruments, SelectionFile(self.file), self.stop, self.clock, **settings)
 
     def run(self, grid_time: float = T) -> Report:
         """Run a cycle that falls due."""
@@ -54,23 +62,31 @@ class Bridge:
         """What arrived of a metric."""
         return [row for row in self.sandbox.rows() if row["name"] == name]
 
-    def counted(self, outcome: Outcome) -> float:
+    def counted(self, outcome: Outcome) -> float | None:
         """The own metric ``triton_bridge_points_total``."""
-        return self.instruments.points.labels(outcome.value)._value.get()
+        return self.own("points_total", outcome=outcome.value)
+
+    def own(self, name: str, **labels: str) -> float | None:
+        """One of the own metrics."""
+        return self.instruments.registry.get_sample_value(f"triton_bridge_{name}", labels)
 
 
 MakeBridge = Callable[..., Bridge]
 
 
 @pytest.fixture
-def make_bridge() -> Iterator[MakeBridge]:
-    """``make_bridge("m", {"metric": "c", "mode": "increase"}, interval=…)``; scraped every 15 s until T."""
+def make_bridge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeBridge]:
+    """``make_bridge("m", {"metric": "c", "mode": "increase"}, interval=…)``; scraped every 15 s until T.
+
+    Its account begins an interval before T, or at ``begun`` (None: with the first turn); it is kept in ``folder``, else in memory.
+    """
     with ExitStack() as closing:
 
         def make(
             *metrics: object,
             now: float = T,
             scraped: bool = True,
+            begun: float | None = T - INTERVAL,
             folder: Path | None = None,
             **terms: Any,
         ) -> Bridge:
@@ -81,13 +97,17 @@ def make_bridge() -> Iterator[MakeBridge]:
             closing.callback(delivery.close)
             source = Prometheus(prometheus.url)
             closing.callback(source.close)
-            instruments, witness = Instruments("0"), Witness(folder)
+            file = tmp_path_factory.mktemp("selection") / "metrics.json"
+            file.write_text(json.dumps({"customMetrics": list(metrics)}))
+            backlog, witness = Backlog(folder, clock=clock), Witness(folder)
+            backlog.lock()
+            closing.callback(backlog.close)
+            instruments = Instruments("0", lambda: backlog.account, lambda: backlog.durable)
             if scraped:
                 prometheus.scrape([T - 45, T - 30, T - 15, T])
             cycle = Cycle(
                 Terms(
                     **{
-                        "selection": parse(json.dumps({"customMetrics": list(metrics)})),
                         "interval": INTERVAL,
                         "settle_delay": 5.0,
                         "scrape_interval": 15.0,
@@ -101,8 +121,11 @@ def make_bridge() -> Iterator[MakeBridge]:
                 delivery,
                 instruments,
                 witness,
+                backlog,
                 Patience(stop, clock=clock, monotonic=lambda: clock() - T, sleep=clock.sleep),
             )
-            return Bridge(cycle, clock, prometheus, sandbox, delivery, instruments, witness, stop)
+            if begun:
+                cycle.in_force(load(file), begun)
+            return Bridge(cycle, clock, prometheus, sandbox, delivery, instruments, witness, backlog, stop, file)
 
         yield make

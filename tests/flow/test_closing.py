@@ -24,10 +24,10 @@ def exposition(value: float) -> str:
     return f'# TYPE c counter\nc{{model="a"}} {value}\ng{{model="a"}} 0.5\nother 1\n'
 
 
-def started(make_bridge: MakeBridge, folder: Path, *metrics: object, now: float = T - 30) -> tuple[Bridge, Turns]:
+def started(make_bridge: MakeBridge, folder: Path, *metrics: object, now: float = T) -> tuple[Bridge, Turns]:
     """A bridge whose loop begins with T."""
     bridge = make_bridge(*(metrics or (GAIN,)), now=now, folder=folder, target=TARGET)
-    return bridge, Turns(bridge.cycle, bridge.instruments, bridge.stop, bridge.clock)
+    return bridge, bridge.turns()
 
 
 def sums(bridge: Bridge, name: str = "c") -> list[float]:
@@ -60,7 +60,8 @@ def test_the_next_start_goes_on_from_there(make_bridge: MakeBridge, tmp_path: Pa
     turns.turn()
     turns.close((STOP, exposition(27)), 5.0)
 
-    again, turns = started(make_bridge, tmp_path, now=T + 36)
+    bridge.backlog.close()
+    again, turns = started(make_bridge, tmp_path, now=T + INTERVAL)
     again.prometheus.add("c", [*BASE, (T + 15, 20), (T + 45, 29), (T + 60, 31)], model="a")
     again.prometheus.scrape([T + 15, T + 45, T + 60])
     turns.turn()
@@ -75,7 +76,8 @@ def test_a_new_triton_after_the_last_row_counts_from_zero(make_bridge: MakeBridg
     turns.turn()
     turns.close((STOP, exposition(27)), 5.0)
 
-    again, turns = started(make_bridge, tmp_path, now=T + 36)
+    first.backlog.close()
+    again, turns = started(make_bridge, tmp_path, now=T + INTERVAL)
     again.prometheus.add("c", [*BASE, (T + 45, 50)], model="a")
     again.prometheus.scrape([T + 45])
     again.witness.saw(Sighting(T + 32, TARGET, None))
@@ -123,7 +125,8 @@ def test_a_scrape_that_lands_after_the_end_is_counted_by_the_next_start(
     bridge.clock.now = STOP
     turns.close(None, 5.0)
 
-    again, turns = started(make_bridge, tmp_path, now=T + 36)
+    bridge.backlog.close()
+    again, turns = started(make_bridge, tmp_path, now=T + INTERVAL)
     again.prometheus.add("c", [*BASE, (T + 15, 20), (T + 19, 24), (T + 50, 30)], model="slow")
     again.prometheus.scrape([T + 15, T + 20, T + 50])
     turns.turn()
@@ -177,9 +180,9 @@ def test_an_end_that_cannot_be_posted_is_a_gap_and_not_counted(
     with caplog.at_level(logging.ERROR):
         turns.close((STOP, exposition(27)), 5.0)
 
-    assert "gap at 2026-11-18T11:07:22Z: 1 points were not delivered" in caplog.text
-    assert bridge.witness.counted == ()
-    assert turns.board.snapshot().cycles[Settlement.WAITING] == 1
+    assert "gap at 2026-11-18T11:07:22Z: 1 points were not delivered yet" in caplog.text
+    assert bridge.backlog.gap(STOP)
+    assert bridge.own("backlog_cycles") == 0, "it is no grid time: the next one counts it"
     assert bridge.witness.sightings[-1].time == STOP, "what was seen is kept: only the post failed"
 
 
@@ -191,32 +194,39 @@ def test_an_end_after_a_prometheus_that_is_away_is_told(
     bridge.prometheus.failures = [(503, b"gone")] * 1000
     turns.close((STOP, exposition(27)), 5.0)
 
-    assert "is not posted: Prometheus answered 503" in caplog.text
+    assert "gap at 2026-11-18T11:07:22Z: it could not be read yet: Prometheus answered 503" in caplog.text
 
 
 def test_where_prometheus_scrapes_another_triton_there_is_no_end_to_count_to(
     make_bridge: MakeBridge, tmp_path: Path
 ) -> None:
     """Its scrapes may take long to land; the count goes on from the last grid time, when it is asked for again."""
-    bridge = make_bridge(GAIN, now=T - 30, folder=tmp_path, target="127.0.0.1:8002")
+    bridge = make_bridge(GAIN, now=T, folder=tmp_path, target="127.0.0.1:8002")
     bridge.prometheus.add("c", [*BASE, (T + 15, 20)], model="a")
     bridge.prometheus.scrape([T + 15])
-    turns = Turns(bridge.cycle, bridge.instruments, bridge.stop, bridge.clock)
+    turns = bridge.turns()
     turns.turn()
     turns.close(None, 5.0)
 
     assert sums(bridge) == [0]
 
 
-def test_an_end_long_after_the_last_grid_time_is_counted_whole(make_bridge: MakeBridge, tmp_path: Path) -> None:
+def test_grid_times_that_wait_at_the_end_are_left_to_the_next_start(make_bridge: MakeBridge, tmp_path: Path) -> None:
     bridge, turns = started(make_bridge, tmp_path)
-    bridge.prometheus.add("c", [*BASE, *[(T + 15 * n, 12 + n) for n in range(1, 13)]], model="a")
-    bridge.prometheus.scrape([T + 15 * n for n in range(1, 13)])
+    samples = [*BASE, *[(T + 15 * n, 12 + 2 * n) for n in range(1, 17)]]
+    bridge.prometheus.add("c", samples, model="a")
+    bridge.prometheus.scrape([time for time, _ in samples])
     turns.turn()
     bridge.clock.now = T + 190
-    turns.close((T + 185, exposition(30)), 5.0)
+    turns.close((T + 185, exposition(37)), 5.0)
+    bridge.backlog.close()
+    again, turns = started(make_bridge, tmp_path, now=T + 4 * INTERVAL)
+    again.prometheus.add("c", samples, model="a")
+    again.prometheus.scrape([time for time, _ in samples])
+    turns.turn()
 
-    assert sums(bridge) == [0, 18]
+    # 36 at T + 180, 37 on the port at T + 185, 44 at T + 240.
+    assert (sums(bridge), sums(again)) == ([0, 1], [8, 7, 8, 8])
 
 
 def test_an_interval_that_begins_after_its_last_scrape_is_not_without_data(
@@ -226,7 +236,7 @@ def test_an_interval_that_begins_after_its_last_scrape_is_not_without_data(
     bridge.prometheus.add("c", [*BASE, (T + 50, 20)], model="a")
     bridge.prometheus.scrape([T + 50])
     bridge.clock.now = T + INTERVAL + 6
-    bridge.witness.count_to(T + 58)
+    bridge.backlog.settle(T, T + 58, Settlement.SETTLED, {})
 
     assert bridge.run(T + INTERVAL).settlement is Settlement.SETTLED
 

@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 
 import pytest
 
+from bridge.backlog import Backlog
 from bridge.cycle import Patience
 from bridge.cycle.posting import Posting
 from bridge.points import Batch, Condition, Outcome, Receipt, Settlement
@@ -59,15 +60,21 @@ def test_a_cycle_that_is_far_from_due_is_not_begun(make_bridge: MakeBridge) -> N
     assert bridge.cycle.run(T) is None
 
 
-def test_the_newest_grid_time_that_is_due_is_next(make_bridge: MakeBridge) -> None:
+def test_a_grid_time_is_due_when_prometheus_clock_has_passed_the_settle_delay(make_bridge: MakeBridge) -> None:
     bridge = make_bridge("m", now=T + 4.9)
 
-    assert bridge.cycle.next_time(None) == T - INTERVAL
-    assert bridge.cycle.next_time(T - INTERVAL) == T
+    assert bridge.cycle.newest(bridge.cycle.now()) == T - INTERVAL
     bridge.clock.sleep(0.1)
-    assert bridge.cycle.next_time(None) == T
-    bridge.clock.sleep(3 * INTERVAL)
-    assert bridge.cycle.next_time(T) == T + 3 * INTERVAL
+    assert bridge.cycle.newest(bridge.cycle.now()) == T
+
+
+def test_what_is_settled_is_not_posted_again(make_bridge: MakeBridge) -> None:
+    bridge = make_bridge("m", now=T + 5)
+    bridge.prometheus.add("m", [(T - 5, 1)])
+    bridge.run()
+
+    assert bridge.cycle.run(T) is None
+    assert len(bridge.rows("m")) == 1
 
 
 def test_where_prometheus_scraped_nothing_there_is_no_data_and_nothing_is_posted(make_bridge: MakeBridge) -> None:
@@ -259,7 +266,7 @@ def test_a_service_that_fails_until_the_next_cycle_makes_a_gap_that_is_told(make
     assert report.outcomes[Outcome.WAITING] == 1
     assert report.problems[0]
     assert bridge.clock.now < T + INTERVAL + 5
-    assert bridge.instruments.backlog_cycles._value.get() == 1
+    assert bridge.own("backlog_cycles") == 1
 
 
 def test_the_next_cycle_is_delivered_when_the_service_is_back(make_bridge: MakeBridge) -> None:
@@ -340,10 +347,9 @@ def test_a_batch_that_fails_holds_up_no_other(bridge_of_batches: Bridge) -> None
     assert (report.settlement, report.outcomes[Outcome.WAITING]) == (Settlement.WAITING, 2)
     assert report.condition is Condition.UNREACHABLE
     assert bridge_of_batches.counted(Outcome.ACCEPTED) == 4
-    own = bridge_of_batches.instruments.registry
-    assert own.get_sample_value("triton_bridge_waiting_points") == 2
+    assert bridge_of_batches.own("waiting_points") == 2
     # A counter only goes up; what waits may yet be accepted.
-    assert own.get_sample_value("triton_bridge_points_total", {"outcome": "waiting"}) is None
+    assert bridge_of_batches.counted(Outcome.WAITING) is None
 
 
 def test_the_report_tells_of_what_waits_and_not_of_what_passed_last(bridge_of_batches: Bridge) -> None:
@@ -404,6 +410,9 @@ def test_all_posts_of_a_stopping_bridge_share_one_time_limit() -> None:
     given: list[float | None] = []
 
     class Slow:
+        def paused(self) -> None:
+            return None
+
         def post(self, batch: Batch, *, timeout: float | None = None) -> Receipt:
             given.append(timeout)
             clock.sleep(3)
@@ -412,6 +421,6 @@ def test_all_posts_of_a_stopping_bridge_share_one_time_limit() -> None:
     stop = threading.Event()
     stop.set()
     posting = Posting(Slow(), Patience(stop, clock=clock, monotonic=clock, sleep=clock.sleep))
-    posting.deliver([Batch.pack([b"{}"])] * 4, 1000.0)
+    posting.deliver(Backlog(None).begin(0.0, 60.0, [Batch.pack([b"{}"])] * 4), 1000.0)
 
     assert given == [4.0, 1.0, -2.0, -5.0]

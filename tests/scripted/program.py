@@ -7,17 +7,20 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 
-def environment(given: dict[str, str]) -> dict[str, str]:
-    """Nothing but what is given, and what any process has."""
-    return {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **given}
+def environment(given: dict[str, str], state: str) -> dict[str, str]:
+    """Nothing but what is given, what any process has, and a folder to keep state in."""
+    return {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "BRIDGE_STATE_DIR": state, **given}
 
 
 def triton_bridge(*arguments: str, **given: str) -> subprocess.CompletedProcess[str]:
     """Run the program to its end."""
     command = [sys.executable, "-m", "bridge", *arguments]
-    return subprocess.run(command, env=environment(given), capture_output=True, text=True, timeout=120, check=False)
+    with TemporaryDirectory() as state:
+        variables = environment(given, state)
+        return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=120, check=False)
 
 
 class Daemon:
@@ -25,9 +28,10 @@ class Daemon:
 
     def __init__(self, log: Path, **given: str) -> None:
         self._log = log
+        self._state = TemporaryDirectory()
         with log.open("wb") as out:
             command = [sys.executable, "-m", "bridge", "run", "--listen", "127.0.0.1:0"]
-            self.process = subprocess.Popen(command, env=environment(given), stdout=out, stderr=out)
+            self.process = subprocess.Popen(command, env=environment(given, self._state.name), stdout=out, stderr=out)
 
     def __enter__(self) -> Daemon:  # noqa: PYI034 — Self needs Python 3.11
         return self
@@ -35,6 +39,7 @@ class Daemon:
     def __exit__(self, *_: object) -> None:
         self.process.kill()
         self.process.wait()
+        self._state.cleanup()
 
     @property
     def log(self) -> str:

@@ -2,8 +2,9 @@
 
 import pytest
 
+from bridge.backlog import Backlog
 from bridge.points import Condition, Outcome, Rejection, Report, Settlement
-from bridge.status import Board
+from bridge.status import Board, Memory
 from tests.scripted.clock import Clock
 
 NOTHING = dict.fromkeys(Outcome, 0)
@@ -12,7 +13,8 @@ REJECTION = Rejection("m", {"model": "a"}, "2026-11-21T10:00:00Z", 400, "no such
 
 @pytest.fixture
 def board() -> Board:
-    return Board(Clock(1000.0))
+    backlog = Backlog(None)
+    return Board(Clock(1000.0), lambda: Memory(backlog.account))
 
 
 def report(settlement: Settlement = Settlement.SETTLED, time: float = 60.0, **changes: object) -> Report:
@@ -23,24 +25,21 @@ def report(settlement: Settlement = Settlement.SETTLED, time: float = 60.0, **ch
 def test_before_the_first_cycle_nothing_is_known(board: Board) -> None:
     snapshot = board.snapshot()
 
-    assert (snapshot.state, snapshot.last_delivered, snapshot.prometheus_answers) == ("starting", None, None)
-    assert (snapshot.read, sum(snapshot.cycles.values())) == (0, 0)
+    assert (snapshot.state, snapshot.prometheus_answers) == ("starting", None)
+    assert snapshot.points == NOTHING
 
 
-def test_points_and_cycles_add_up(board: Board) -> None:
-    board.record(report(outcomes={**NOTHING, Outcome.ACCEPTED: 2, Outcome.REJECTED: 1}, rejections=(REJECTION,)))
-    board.record(report(Settlement.WAITING, 120.0, outcomes={**NOTHING, Outcome.WAITING: 4}))
-    board.record(report(Settlement.NO_DATA, 180.0, outcomes={}, condition=None))
+def test_points_of_waiting_cycles_are_shown_with_those_that_are_decided() -> None:
+    backlog = Backlog(None)
+    backlog.in_force(0.0, 60.0, "digest", "{}")
+    backlog.settle(0.0, 60.0, Settlement.SETTLED, {Outcome.NOT_FINITE: 2})
+    backlog.gap(120.0)
+    backlog.wait(120.0, {Outcome.WAITING: 4, Outcome.NOT_FINITE: 1})
+    snapshot = Board(Clock(1000.0), lambda: Memory(backlog.account, "the disk is full")).snapshot()
 
-    snapshot = board.snapshot()
-    assert snapshot.read == 7
-    assert snapshot.points == {**NOTHING, Outcome.ACCEPTED: 2, Outcome.REJECTED: 1, Outcome.WAITING: 4}
-    assert {key: count for key, count in snapshot.cycles.items() if count} == {
-        Settlement.SETTLED: 1,
-        Settlement.WAITING: 1,
-        Settlement.NO_DATA: 1,
-    }
-    assert (snapshot.last_delivered, snapshot.rejections) == (60.0, (REJECTION,))
+    assert snapshot.points == {**NOTHING, Outcome.WAITING: 4, Outcome.NOT_FINITE: 3}
+    assert sum(snapshot.points.values()) == snapshot.memory.account.read
+    assert "the disk is full" in snapshot.advice
 
 
 @pytest.mark.parametrize(
@@ -60,11 +59,11 @@ def test_the_newest_cycle_gives_the_state(board: Board, changes: dict, state: st
     assert (board.snapshot().state, board.snapshot().prometheus_answers) == (state, answers)
 
 
-def test_the_lists_are_bounded_and_newest_first(board: Board) -> None:
+def test_reports_are_bounded_and_newest_first(board: Board) -> None:
     for number in range(500):
         board.record(report(time=60.0 * number, rejections=(REJECTION,)))
 
     snapshot = board.snapshot()
-    assert (len(snapshot.reports), len(snapshot.rejections)) == (60, 200)
+    assert len(snapshot.reports) == 60
     assert snapshot.reports[0].time == 60.0 * 499
     assert {report.rejections for report in snapshot.reports} == {()}  # a report may have thousands

@@ -7,9 +7,10 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
+from bridge.backlog import Backlog
 from bridge.instruments import Instruments
-from bridge.points import Condition, Outcome, Rejection, Report, Settlement
-from bridge.status import Board
+from bridge.points import Batch, Condition, Outcome, Receipt, Rejection, Report, Settlement
+from bridge.status import Board, Memory
 from bridge.web import Web
 from tests.scripted.clock import Clock
 
@@ -24,10 +25,20 @@ class Site:
 
     def __init__(self) -> None:
         self.clock = Clock(1000.0)
-        self.board = Board(self.clock)
-        self.instruments = Instruments("0.1")
+        self.backlog = Backlog(None)
+        self.board = Board(self.clock, lambda: Memory(self.backlog.account, problems=("a file is damaged",)))
+        self.instruments = Instruments("0.1", lambda: self.backlog.account, lambda: self.backlog.durable)
         registry = self.instruments.registry
         self.web = Web("127.0.0.1", 0, board=self.board, registry=registry, interval=60.0, clock=self.clock)
+
+    def deliver(self) -> None:
+        """A cycle of three points, one of them rejected."""
+        self.backlog.in_force(0.0, 60.0, "digest", "{}")
+        cycle = self.backlog.begin(0.0, 60.0, [Batch.pack([b"{}"] * 3)])
+        cycle.intent(0)
+        cycle.verdict(0, Receipt(accepted=2, rejected=1, rejections=(REJECTION,)))
+        cycle.end()
+        self.board.record(SETTLED)
 
     def get(self, path: str) -> requests.Response:
         return requests.get(self.web.url.rstrip("/") + path, timeout=10)
@@ -41,25 +52,27 @@ def site() -> Iterator[Site]:
 
 
 def test_the_page_says_the_state_and_escapes_what_came_from_outside(site: Site) -> None:
-    site.board.record(SETTLED)
+    site.deliver()
 
     page = site.get("/")
 
     assert "<h1>delivering</h1>" in page.text
     assert "<script>" not in page.text
     assert "&lt;script&gt;alert(1)" in page.text
+    assert "a file is damaged" in page.text
     assert page.headers["Content-Security-Policy"].startswith("default-src 'none'")
 
 
 def test_status_json_holds_the_account(site: Site) -> None:
-    site.board.record(SETTLED)
+    site.deliver()
 
     status = json.loads(site.get("/status.json").text)
 
     assert status["read"] == sum(status["points"].values()) == 3
     assert status["points"]["rejected"] == 1
-    assert status["cycles"]["settled"] == 1
-    assert status["rejections"][0]["reason"] == REJECTION.reason
+    assert status["due"] == status["cycles"]["settled"] == 1
+    assert status["rejections"][0][1]["reason"] == REJECTION.reason
+    assert (status["last_delivered"], status["problems"]) == (60.0, ["a file is damaged"])
 
 
 def test_every_series_of_the_own_metrics_is_there_from_the_start(site: Site) -> None:

@@ -15,45 +15,24 @@ CLOSED = Sighting(5.0, "127.0.0.1:8002", None)
 VALUES = Sighting(9.5, "127.0.0.1:8002", {identity({"__name__": "c", "model": 'a "b"'}): "1e+22"})
 
 
-def test_a_run_that_closed_its_account_is_gone_on_from(tmp_path: Path) -> None:
+def test_what_one_run_saw_the_next_one_knows(tmp_path: Path) -> None:
     first = Witness(tmp_path / "bridge")
-    assert first.resume() is None
     first.saw(CLOSED)
     first.saw(VALUES)
-    first.count_to(9.5)
 
     second = Witness(tmp_path / "bridge")
 
+    assert first.durable
     assert second.sightings == (CLOSED, VALUES)
-    assert second.resume() == 9.5
     assert stat.S_IMODE((tmp_path / "bridge").stat().st_mode) == 0o700
-
-
-def test_a_run_that_was_killed_is_not(tmp_path: Path) -> None:
-    """What it posted after the count before is not known here."""
-    Witness(tmp_path).count_to(9.5)
-    Witness(tmp_path).resume()
-
-    third = Witness(tmp_path)
-
-    assert third.resume() is None
-    assert third.begin(0.0, 60.0) == 9.5, "that interval still begins where the first run ended"
-
-
-def test_an_interval_begins_after_what_is_counted_inside_it() -> None:
-    witness = Witness()
-    for time in (30.0, 95.0, 110.0):
-        witness.count_to(time)
-
-    assert [witness.begin(start, start + 60) for start in (0.0, 60.0, 110.0, 120.0)] == [30.0, 110.0, 110.0, 120.0]
 
 
 def test_without_a_folder_it_lasts_as_long_as_the_process() -> None:
     witness = Witness()
-    witness.count_to(9.5)
+    witness.saw(CLOSED)
 
     assert not witness.durable
-    assert witness.counted == (9.5,)
+    assert witness.sightings == (CLOSED,)
 
 
 @pytest.mark.parametrize("obstacle", ["a file in the way", "no right to write"])
@@ -63,15 +42,14 @@ def test_a_folder_that_cannot_be_written_is_told_and_not_fatal(
     folder = Path("/proc/bridge") if obstacle == "no right to write" else tmp_path / "file" / "bridge"
     (tmp_path / "file").touch()
     witness = Witness(folder)
+    witness.saw(CLOSED)
 
-    assert witness.resume() is None
+    assert witness.sightings == (CLOSED,)
     assert not witness.durable
     assert "BRIDGE_STATE_DIR must be writable" in caplog.text
 
 
-@pytest.mark.parametrize(
-    "text", [b"", b"{", b"[]", b'{"sightings": []}', b'{"sightings": [1], "counted": [], "closed": true}', b"\xff"]
-)
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b'{"sightings": 1}', b'{"sightings": [1]}', b"\xff"])
 def test_a_damaged_file_is_set_aside_and_reported(
     tmp_path: Path, text: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -79,17 +57,24 @@ def test_a_damaged_file_is_set_aside_and_reported(
     with caplog.at_level(logging.ERROR):
         witness = Witness(tmp_path)
 
-    assert witness.resume() is None
+    assert witness.sightings == ()
     assert (tmp_path / "witness.damaged").read_bytes() == text
     assert "set aside" in caplog.text
-    assert witness.durable
 
 
 def test_what_is_kept_is_bounded(tmp_path: Path) -> None:
     witness = Witness(tmp_path)
-    for time in range(50):
-        witness.saw(Sighting(float(time), "t", None))
-        witness.count_to(float(time))
+    for time in range(510):
+        witness.sightings += (Sighting(float(time), "t", None),)
+    witness.saw(CLOSED)
 
-    assert [sighting.time for sighting in witness.sightings] == [float(time) for time in range(30, 50)]
-    assert witness.counted == tuple(float(time) for time in range(30, 50))
+    assert [sighting.time for sighting in witness.sightings] == [*map(float, range(11, 510)), CLOSED.time]
+
+
+def test_values_are_bounded_by_their_number(tmp_path: Path) -> None:
+    many = {identity({"__name__": "c", "n": str(n)}): "1" for n in range(60_000)}
+    witness = Witness(tmp_path)
+    for time in range(4):
+        witness.saw(Sighting(float(time), "t", many))
+
+    assert [sighting.time for sighting in witness.sightings] == [2.0, 3.0]

@@ -24,7 +24,9 @@ def small_journals() -> Iterator[None]:
 def schedule(world: World) -> None:
     """A run that ends well, and one after it."""
     world.start()
-    world.live(3)
+    world.live(2)
+    world.order()
+    world.live(1)
     world.close()
     world.start()
     world.live(2)
@@ -48,6 +50,7 @@ def whole(world: World) -> bool:
 
 
 def check_the_end(world: World) -> None:
+    assert world.asked in {None, world.origin}
     assert whole(world)
     allowed = world.service.lost.union(*world.in_flight)
     assert world.repeated() <= allowed
@@ -60,7 +63,7 @@ def check_the_end(world: World) -> None:
     )
     assert account.possibly_repeated >= sum(world.service.decided[point] - 1 for point in world.repeated())
     assert (world.backlog.durable, world.backlog.problems, world.backlog.trouble) == (True, (), "")
-    files = [name for name in world.disk.files if name.endswith((".gz", ".new", ".damaged"))]
+    files = [name for name in world.disk.files if name.endswith((".gz", ".new", ".damaged")) or "order" in name]
     assert files == []
 
 

@@ -42,6 +42,17 @@ def test_the_edge_before_a_moment_is_where_pieces_end(eras: list[Era], moment: i
     assert Eras(eras).grid_before(moment) == max(edge for edge in edges if edge <= moment)
 
 
+@given(ERAS, HOLE)
+def test_the_cells_around_a_hole_are_whole(eras: list[Era], hole: tuple[int, int]) -> None:
+    start, end = hole[0], hole[1] + 1
+    edges = [piece.end for piece in Eras(eras).pieces(-40, 300)]
+
+    assert Eras(eras).around(start, end) == (
+        max(edge for edge in edges if edge <= start),
+        min(edge for edge in edges if edge >= end),
+    )
+
+
 def test_an_era_in_which_nothing_is_open_is_forgotten() -> None:
     eras, spans = Eras(), Spans(0)
     eras.open(Era(0, 60, "a"), spans)

@@ -63,6 +63,24 @@ def test_a_second_process_is_refused_until_the_first_has_ended(tmp_path: Path) -
     assert started(tmp_path).durable, "the kernel gives the lock back"
 
 
+def test_who_is_refused_changes_nothing_and_may_try_again(tmp_path: Path) -> None:
+    first = started(tmp_path)
+    work(first, 660)
+    before = content(tmp_path)
+    second = Backlog(tmp_path, clock=lambda: 720.0)
+
+    for _ in range(2):
+        with pytest.raises(ConfigurationError):
+            second.lock()
+        assert not second.durable
+        assert (content(tmp_path), second.account) == (before, first.account)
+    work(first, 720)
+    first.close()
+    second.lock()
+
+    assert (second.durable, second.repairable, second.account) == (True, True, first.account)
+
+
 def test_a_backlog_that_is_closed_lets_another_write(tmp_path: Path) -> None:
     first = started(tmp_path)
     first.close()
@@ -84,8 +102,60 @@ def test_a_reader_needs_no_lock_and_changes_nothing(tmp_path: Path) -> None:
     assert work(reader, 720) is Settlement.SETTLED
 
     assert reader.account.points[Outcome.ACCEPTED] == 2
-    assert (reader.durable, reader.trouble) == (False, "")
+    assert (reader.durable, reader.repairable, reader.trouble) == (False, False, "")
     assert content(tmp_path) == before
+
+
+def test_a_reader_tells_of_a_damaged_batch_and_leaves_it_where_it_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cycle = started(tmp_path).begin(540, 600, [BATCH, BATCH])
+    cycle.intent(0)
+    cycle.verdict(0, Receipt(accepted=1))
+    cycle.end()
+    (file,) = tmp_path.glob("*.gz")
+    file.write_bytes(b"?")
+    before = content(tmp_path)
+
+    assert list(Backlog(tmp_path).leftovers()) == []
+    assert content(tmp_path) == before
+    assert "set aside" not in caplog.text
+
+
+class Renewing(OsFiles):
+    """A disk on which another process renews its journal twice before the first look at one of them, so often."""
+
+    def __init__(self, writer: Backlog, times: int) -> None:
+        self.writer = writer
+        self.times = times
+
+    def read(self, path: Path) -> bytes:
+        if self.times and path.name.startswith("journal"):
+            self.times -= 1
+            for _ in range(2):
+                minute = self.writer.account.due + 1
+                self.writer.settle(540 + 60 * minute, 600 + 60 * minute, Settlement.SETTLED, {})
+        return super().read(path)
+
+
+@pytest.mark.parametrize("times", [1, 5])
+def test_a_reader_is_not_misled_by_a_journal_that_is_renewed_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    writer = started(tmp_path)
+    monkeypatch.setattr("bridge.backlog.store._EVENTS_SIZE", 1)
+
+    reader = Backlog(tmp_path, files=Renewing(writer, times))
+
+    assert (reader.problems, reader.account) == ((), writer.account)
+    assert reader.account.due >= 2
+
+
+def test_a_journal_that_is_listed_and_not_there_is_told_as_damaged(tmp_path: Path) -> None:
+    """It ends the search."""
+    (tmp_path / "journal-7").symlink_to(tmp_path / "nowhere")
+
+    assert "no journal" in Backlog(tmp_path).problems[0]
 
 
 def test_a_reader_finds_nothing_where_nothing_is(tmp_path: Path) -> None:

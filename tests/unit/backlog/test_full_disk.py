@@ -101,6 +101,97 @@ def test_neither_do_several_such_processes() -> None:
     assert world.missing(unknown) == []
 
 
+def test_a_disk_that_took_no_note_either_leaves_open_what_was_delivered() -> None:
+    """A process before this one may have delivered all of it."""
+    world = World(6)
+    world.start()
+    world.live(2)
+    world.mend()
+    reached = world.now
+    world.disk.fails = read_only(world, 0)
+    for _ in range(2):
+        world.now += 3 * INTERVAL
+        world.start()
+
+        assert not world.backlog.durable
+        assert world.backlog.account.unknown == ((reached, world.now),)
+        assert "triton-bridge backfill" in world.backlog.problems[-1]
+        assert list(world.backlog.gaps(world.now)) == []
+    world.disk.fails = lambda _: None
+    world.exact = False
+
+    world.now += INTERVAL
+    world.live(1)
+
+    assert world.backlog.durable
+    assert world.backlog.account.unknown == ((reached, world.now - 2 * INTERVAL),)
+    assert {gap.time for gap in world.backlog.gaps(world.now)} <= {world.now - INTERVAL, world.now}
+
+
+def test_neither_is_it_known_of_the_cycle_that_was_under_way() -> None:
+    world = World(0)
+    world.start()
+    world.backlog.begin(600, 660, [ONE, ONE]).intent(0)
+    world.disk.fails = read_only(world, 0)
+    world.now = 780
+
+    world.start()
+
+    assert world.backlog.account.unknown == ((600, 780),)
+    assert list(world.backlog.leftovers()) == []
+
+
+@pytest.mark.parametrize("fault", [full, read_only])
+def test_a_first_start_on_such_a_disk_has_nothing_to_doubt(fault: Callable[..., Callable[[str], int | None]]) -> None:
+    world = World(0)
+    world.disk.fails = fault(world, 0)
+    world.start()
+
+    assert world.backlog.account.unknown == ()
+    assert world.backlog.gap(660)
+
+
+def test_a_full_disk_at_the_start_takes_a_note_and_so_leaves_nothing_open() -> None:
+    world = World(0)
+    world.start()
+    world.disk.fails = full(world, 0)
+    world.now += 2 * INTERVAL
+    world.start()
+
+    assert not world.backlog.durable
+    assert [gap.time for gap in world.backlog.gaps(world.now)] == [660, 720]
+
+
+@pytest.mark.parametrize("fault", [full, read_only])
+def test_old_gaps_are_worked_on_where_a_restart_would_know_or_know_nothing(
+    fault: Callable[..., Callable[[str], int | None]],
+) -> None:
+    world = World(0)
+    world.disk.fails = fault(world, 0)
+    world.start()
+    assert (world.backlog.durable, world.backlog.repairable) == (False, True), "nothing was ever written"
+    world.disk.fails = lambda _: None
+    world.start()
+    assert (world.backlog.durable, world.backlog.repairable) == (True, True)
+    world.disk.fails = fault(world, 0)
+    world.backlog.settle(600, 660, Settlement.SETTLED, {})
+    assert (world.backlog.durable, world.backlog.repairable) == (False, False), "its journal stands"
+    world.start()
+    assert (world.backlog.durable, world.backlog.repairable) == (False, False), "a journal of one before it stands"
+    world.disk.fails = lambda _: None
+    world.backlog.settle(660, 720, Settlement.SETTLED, {})
+    assert (world.backlog.durable, world.backlog.repairable) == (True, True)
+
+
+def test_a_first_journal_of_which_it_is_not_sure_that_it_lasts_may_be_believed() -> None:
+    world = World(0)
+    world.disk.fails = lambda kind: errno.EIO if kind == "sync" and "journal-1" in world.disk.files else None
+
+    world.start()
+
+    assert (world.backlog.durable, world.backlog.repairable) == (False, False)
+
+
 def test_what_waited_in_a_stretch_that_is_not_known_waits_no_more() -> None:
     """It may have been delivered from memory."""
     world = World(0)

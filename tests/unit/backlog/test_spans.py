@@ -48,13 +48,36 @@ def test_the_last_covered_moment_is_found(floor: int, added: list[tuple[int, int
     assert Spans(floor, added).covered_to(moment) == max(m for m in covered if m <= moment)
 
 
-@given(MOMENTS, SPANS, MOMENTS)
-def test_what_is_forgotten_is_covered_no_more(floor: int, added: list[tuple[int, int]], after: int) -> None:
+@given(MOMENTS, SPANS, SPANS)
+def test_what_is_uncovered_is_covered_no_more(
+    floor: int, added: list[tuple[int, int]], taken: list[tuple[int, int]]
+) -> None:
     spans = Spans(floor, added)
 
-    spans.forget(after)
+    for span in taken:
+        spans.uncover(*span)
+
+    edges = [spans.floor, *(edge for span in spans for edge in span)]
+    assert {m for m in range(1, 61) if m in spans} == naive(floor, added) - naive(0, taken)
+    assert edges == sorted(set(edges)), "each begins after the one before it ended"
+
+
+@given(MOMENTS, SPANS, MOMENTS)
+def test_all_after_a_moment_can_be_uncovered(floor: int, added: list[tuple[int, int]], after: int) -> None:
+    spans = Spans(floor, added)
+
+    spans.uncover(after)
 
     assert {m for m in range(1, 61) if m in spans} == {m for m in naive(floor, added) if m <= after}
+
+
+@given(MOMENTS, SPANS, MOMENTS, MOMENTS)
+def test_what_is_covered_within_two_moments_is_found(
+    floor: int, added: list[tuple[int, int]], start: int, end: int
+) -> None:
+    found = [m for low, high in Spans(floor, added).within(start, end) for m in range(low + 1, high + 1)]
+
+    assert found == sorted(m for m in naive(floor, added) if start < m <= end)
 
 
 @given(MOMENTS, SPANS)

@@ -65,6 +65,7 @@ class World:
         self.service = Service(seed)
         self.now = 600.0
         self.origin = 600.0
+        self.asked: float | None = None  # since when, by an order that was left
         self.in_flight: list[set[Point]] = []  # being posted when a process was killed
         self.read: dict[float, int] = {}  # points by the last reading
         self.no_data: set[tuple[float, float]] = set()
@@ -82,9 +83,17 @@ class World:
         self.backlog.lock()
         self.backlog.in_force(self.now, INTERVAL, "digest", "text")
 
+    def order(self) -> None:
+        """Another process asks for three cycles before the first start, and must not be forgotten."""
+        start = self.origin - 3 * INTERVAL
+        Backlog(FOLDER, clock=lambda: self.now, files=self.disk).order(start, self.origin, repeat=False)
+        self.asked = start
+
     def live(self, cycles: int) -> None:
         """So many grid times pass: the newest first, then leftovers and gaps."""
         for _ in range(cycles):
+            self.backlog.orders()
+            self.origin = self.backlog.account.origin or self.origin
             self.now += INTERVAL
             self.work(self.backlog.gap(self.now))
             for left in self.backlog.leftovers():

@@ -1,0 +1,81 @@
+"""Takes what waits, gives a Report for each part of it that was worked on: gaps and leftovers, oldest first.
+
+They expire first. One grid time is worked on at a time, by the very questions that an undisturbed cycle asks, so that
+memory stays flat and the points are the same.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Iterator
+from operator import attrgetter
+
+from bridge.account import Gap
+from bridge.backlog import OpenCycle
+from bridge.cycle import Cycle
+from bridge.points import Outcome, Report, Settlement
+
+_FAILURES = 2  # in a row: the others would fare no better
+_LONGEST_REST = 900.0  # seconds
+_RESTING = 3_000
+
+
+class Repair:
+    """Works off the backlog of a cycle, one part at a time; never raises for what Prometheus or the service do.
+
+    A part that fails rests, longer each time, so that those that always fail hold up no other.
+    """
+
+    def __init__(self, cycle: Cycle) -> None:
+        self._cycle = cycle
+        self._resting: dict[
+            float, tuple[int, float]
+        ] = {}  # by T: failures, and the reading of ``monotonic`` to rest to
+        self._seconds = 0.0  # that the slowest part took, of late
+
+    def reports(
+        self, newest: float, until: float, *, within: tuple[float, float] = (-math.inf, math.inf)
+    ) -> Iterator[Report]:
+        """Work on all that waits, while there is time until ``until`` (a reading of ``monotonic``).
+
+        ``newest`` is the newest grid time of which every scrape has landed; ``within`` (start, end] narrows it. Ends
+        early where nothing may be posted, where nothing gets through, and when the bridge is told to stop.
+        """
+        backlog, patience = self._cycle.backlog, self._cycle.patience
+        if not backlog.repairable:
+            return
+        failed, (after, last) = 0, within
+        self._seconds = min(self._seconds, (until - patience.monotonic()) / 2)  # one that hung is no measure for ever
+        parts: Iterator[Gap | OpenCycle] = heapq.merge(
+            backlog.leftovers(), backlog.gaps(newest), key=attrgetter("time")
+        )
+        for part in parts:
+            begun = patience.monotonic()
+            if patience.stop.is_set() or begun + self._seconds >= until or self._cycle.paused():
+                return
+            if not after < part.time <= last or self._resting.get(part.time, (0, begun))[1] > begun:
+                continue
+            report = self._work(part, until)
+            self._seconds = max(patience.monotonic() - begun, self._seconds * 0.9)
+            failed = failed + 1 if self._learn(report) else 0
+            yield report
+            if failed == _FAILURES:
+                return
+
+    def _work(self, part: Gap | OpenCycle, until: float) -> Report:
+        if isinstance(part, Gap):
+            return self._cycle.repair(part, until)
+        return self._cycle.post_again(part, until)
+
+    def _learn(self, report: Report) -> bool:
+        """Whether nothing of it got through."""
+        failures, _ = self._resting.pop(report.time, (0, 0.0))
+        if report.settlement is not Settlement.WAITING:
+            return False
+        failures += 1
+        rest = min(self._cycle.interval * 2 ** min(failures - 1, 10), _LONGEST_REST)
+        self._resting[report.time] = failures, self._cycle.patience.monotonic() + rest
+        while len(self._resting) > _RESTING:
+            del self._resting[next(iter(self._resting))]
+        return not report.outcomes.get(Outcome.ACCEPTED)
