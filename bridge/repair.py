@@ -57,11 +57,13 @@ class Repair:
             if not after < part.time <= last or self._resting.get(part.time, (0, begun))[1] > begun:
                 continue
             report = self._work(part, until)
-            self._seconds = max(patience.monotonic() - begun, self._seconds * 0.9)
+            seconds = patience.monotonic() - begun
+            self._seconds = max(seconds, self._seconds * 0.9)
             failed = failed + 1 if self._learn(report) else 0
             yield report
             if failed == _FAILURES:
                 return
+            patience.sleep(seconds)  # Triton may have the same cores: half of one is enough
 
     def _work(self, part: Gap | OpenCycle, until: float) -> Report:
         if isinstance(part, Gap):

@@ -56,17 +56,21 @@ class Turns:
         self._absent: tuple[str, ...] = ()
 
     def turn(self) -> None:
-        """Run the newest cycle that is due, and the one after it if its time has come meanwhile; then repair.
+        """Run the newest cycle that is due, then repair until the next alarm.
 
         Never raises: the next alarm must find the loop alive.
         """
         self.idle.clear()
         try:
-            self._look_at_selection()
-            self._look_at_orders()
-            report = self._newest()
-            if report and not self._stop.is_set():
+            rung = True
+            while rung and not self._stop.is_set():
+                alarm = self._clock() + self._until_alarm()
+                self._look_at_selection()
+                report = self._newest()
+                self._look_at_orders()
                 self._work_off(report)
+                collect_between_cycles()
+                rung = self._clock() >= alarm  # meanwhile, and nobody else heard it
         except Exception as error:
             log.exception("this turn failed by a fault of the bridge itself; please report it")
             problem = f"a fault of the bridge itself ({type(error).__name__}): see the log, and please report it"
@@ -74,7 +78,6 @@ class Turns:
         finally:
             self.board.turned()
             self.idle.set()
-            collect_between_cycles()
 
     def close(self, seen: tuple[float, str] | None, seconds: float) -> None:
         """Close the account at the end of a run, when no turn is under way any more (``Cycle.close``). Never raises."""
@@ -123,22 +126,20 @@ class Turns:
             log.info("asked for again: %s to %s", utc(order.start), utc(order.end))
 
     def _newest(self) -> Report | None:
-        """Run the newest cycle, and the next if it is due by then; the last report, None where none was due."""
-        report, interval = None, self._cycle.interval
+        """Run the newest cycle, and the next if it is due before the next alarm; the last report, None without any."""
+        report = None
         while not self._stop.is_set():
             now = self._tell_time()
             newest = self._cycle.newest(now)
             if newest == self._tried or self._backlog.gap(newest) is None:
-                newest += interval
+                newest += self._cycle.interval
             if newest > self._cycle.newest(now + self._until_alarm()):
-                break  # the next turn will not have to wait for it as long
+                break
             found = self._cycle.run(newest)
             if found is None:
                 break
             report, self._tried = found, newest
             self._record(report)
-            if self._clock() < newest + interval:
-                break
         return report
 
     def _tell_time(self) -> float:
@@ -157,18 +158,18 @@ class Turns:
         """Seconds until the next alarm."""
         return self._cycle.interval - self._clock() % self._cycle.interval
 
-    def _work_off(self, newest: Report) -> None:
-        """Expire, and repair until the next alarm; not where the newest cycle got nothing through."""
-        accepted = newest.outcomes.get(Outcome.ACCEPTED)
+    def _work_off(self, report: Report | None) -> None:
+        """Expire, and repair until the next alarm; not where the newest cycle, of that report, got nothing through."""
+        accepted = report is not None and report.outcomes.get(Outcome.ACCEPTED)
         # What is accepted for the newest grid time shows that the service's clock agrees with ours.
-        if accepted and (expired := self._backlog.expire(newest.time - self._limit)):
+        if report and accepted and (expired := self._backlog.expire(report.time - self._limit)):
             log.error(f"{expired} cycles expired: they waited for more than {self._limit / 3600:g} h")  # noqa: G004
-        if newest.settlement is Settlement.WAITING and not accepted:
+        if report and report.settlement is Settlement.WAITING and not accepted:
             return
         done: Counter[Settlement] = Counter()
         points, problem = 0, ""
         until = self._cycle.patience.monotonic() + self._until_alarm()
-        for number, part in enumerate(self._repair.reports(newest.time, until)):
+        for number, part in enumerate(self._repair.reports(self._cycle.newest(self._told), until)):
             done[part.settlement] += 1
             points += part.outcomes.get(Outcome.ACCEPTED, 0)
             problem = "; ".join(part.problems)

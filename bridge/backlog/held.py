@@ -33,7 +33,8 @@ class Parcel:
 class Held:
     """A cycle of which batches are held: under way, or ``kept`` as leftovers. ``decided`` are its final verdicts.
 
-    ``unsent`` counts the points that were read and are not sent: not finite, left out.
+    ``unsent`` counts the points that were read and are not sent: not finite, left out. ``lost``: no reply came to a post,
+    so that some of them may have been delivered.
     """
 
     start: int
@@ -41,6 +42,7 @@ class Held:
     parcels: dict[int, Parcel]
     unsent: Outcomes
     kept: bool = False
+    lost: bool = False
     decided: Outcomes = field(default_factory=Counter)
 
     @property

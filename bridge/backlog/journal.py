@@ -100,13 +100,13 @@ def restore(found: Line | None) -> Ledger | None:
 
 def _held(held: Held) -> list[Any]:
     parcels = [[number, *vars(parcel).values()] for number, parcel in held.parcels.items()]
-    return [held.start, held.time, parcels, held.unsent, held.kept, held.decided]
+    return [held.start, held.time, parcels, held.unsent, held.kept, held.lost, held.decided]
 
 
 def _restored(saved: list[Any]) -> Held:
-    start, time, parcels, unsent, kept, decided = saved
+    start, time, parcels, unsent, kept, lost, decided = saved
     known = {n: Parcel(points, size, check, State(state)) for n, points, size, check, state in parcels}
-    return Held(start, time, known, _outcomes(unsent), kept, _outcomes(decided))
+    return Held(start, time, known, _outcomes(unsent), kept, lost, _outcomes(decided))
 
 
 def _outcomes(counts: dict[str, int]) -> Counter[Outcome]:

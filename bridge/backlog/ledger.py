@@ -151,6 +151,7 @@ class Ledger:
             held.parcels[part] = Parcel(points, size, check)
         final = Counter(dict(zip(VERDICTS, decided, strict=True)))
         held.decided += final
+        held.lost |= doubts[1] > 0
         self.points += final
         self.unconfirmed += doubts[0]
         self.possibly_repeated += doubts[1]
@@ -162,7 +163,8 @@ class Ledger:
     def _end(self, cycle: int) -> list[str]:
         """Nothing more is posted of a cycle for now: it is settled, or leaves batches over, or is a gap again.
 
-        It is a gap where nothing of it was decided and no batch is in doubt: Prometheus will give the same points.
+        It is a gap where nothing of it was decided and no batch is in doubt: Prometheus will give the same points. What
+        ends off the grid would be asked for in other pieces, so it stays as it is once a reply to it was lost.
         """
         held = self.held.get(cycle)
         if held is None:
@@ -170,6 +172,7 @@ class Ledger:
         for parcel in held.parcels.values():
             parcel.state = State.READY if parcel.state is State.READY else State.DOUBTFUL
         doubt = any(parcel.state is State.DOUBTFUL for parcel in held.parcels.values())
+        doubt |= held.lost and self.eras.grid_before(held.time) != held.time
         if held.parcels and not (held.kept or held.decided or doubt):
             del self.held[cycle]
             self._wait(held.time, *(held.undecided[one] for one in READING))

@@ -333,6 +333,17 @@ def test_a_run_whose_end_was_not_delivered_leaves_no_cycle_of_its_own(backlog: B
     assert list(backlog.gaps(660)) == [Gap(600, 660, 60, "d1")]
 
 
+def test_an_end_whose_reply_was_lost_is_posted_again_as_it_was(start: Callable[..., Backlog]) -> None:
+    """The cycle that follows would ask for the same counts, in one row with others."""
+    lost = Receipt(waiting=(ONE,), possibly_repeated=1)
+    assert delivered(start(), 622.5, lost, start=600) is WAITING
+
+    backlog = start()
+    (left,) = backlog.leftovers()
+    assert (left.start, left.time) == (600, 622.5)
+    assert list(backlog.gaps(660)) == [Gap(622.5, 660, 60, "d1")]
+
+
 def test_rejections_are_kept_newest_first_and_bounded(start: Callable[..., Backlog]) -> None:
     backlog = start()
     many = Batch(b"", 1_000, 1)

@@ -141,6 +141,20 @@ def test_neither_is_it_known_of_the_cycle_that_was_under_way() -> None:
     assert list(world.backlog.leftovers()) == []
 
 
+def test_what_a_note_told_of_is_not_told_twice() -> None:
+    """The disk was full, and could not be changed at all afterwards."""
+    world = World(0)
+    world.start()
+    world.disk.fails = full(world, 0)
+    world.backlog.begin(600, 660, [ONE]).intent(0)
+    world.disk.fails = read_only(world, 0)
+    world.now = 780
+
+    world.start()
+
+    assert world.backlog.account.unknown == ((600, 660), (660, 780))
+
+
 @pytest.mark.parametrize("fault", [full, read_only])
 def test_a_first_start_on_such_a_disk_has_nothing_to_doubt(fault: Callable[..., Callable[[str], int | None]]) -> None:
     world = World(0)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bridge.backlog import Backlog, Order
+from bridge.backlog.journal import line
 from bridge.errors import BridgeError
 from bridge.points import Settlement
 from tests.unit.backlog.disk import Disk, File, Killed
@@ -90,7 +91,9 @@ def test_who_follows_an_order_sees_that_it_waits_until_what_he_sees_has_it(backl
 def test_only_the_process_with_the_lock_takes_orders(backlog: Backlog, disk: Disk) -> None:
     other(disk).order(480, 600, repeat=False)
 
-    assert other(disk).orders() == []
+    reader = other(disk)
+
+    assert (reader.orders(), reader.stretch(480, 600).waiting) == ([], 0)
     assert len(order_files(disk)) == 1
 
 
@@ -131,7 +134,7 @@ def test_a_damaged_order_is_set_aside(
 def test_an_order_of_another_version_is_set_aside(backlog: Backlog, disk: Disk) -> None:
     other(disk).order(480, 600, repeat=False)
     (name,) = order_files(disk)
-    disk.files["order-00"] = File(b"c2bb1ca8 0 [1,2]\n")
+    disk.files["order-00"] = File(line(0, [1, 2]))
 
     assert len(backlog.orders()) == 1
     assert name not in disk.files
@@ -222,6 +225,7 @@ def test_an_order_that_a_loss_of_power_brings_back_is_known(disk: Disk) -> None:
     assert repaired(backlog) == [840, 900]
     disk.files[name] = file
 
+    started(disk)
     backlog = started(disk)
 
     assert len(backlog.orders()) == 1
