@@ -52,7 +52,8 @@ class Repair:
         )
         for part in parts:
             begun = patience.monotonic()
-            if patience.stop.is_set() or begun + self._seconds >= until or self._cycle.paused():
+            ended = patience.stop.is_set() or begun + self._seconds >= until
+            if ended or self._cycle.paused() or not backlog.repairable:
                 return
             if not after < part.time <= last or self._resting.get(part.time, (0, begun))[1] > begun:
                 continue
@@ -76,7 +77,7 @@ class Repair:
         if report.settlement is not Settlement.WAITING:
             return False
         failures += 1
-        rest = min(self._cycle.interval * 2 ** min(failures - 1, 10), _LONGEST_REST)
+        rest = min(self._cycle.interval * 2 ** min(failures, 10), _LONGEST_REST)
         self._resting[report.time] = failures, self._cycle.patience.monotonic() + rest
         while len(self._resting) > _RESTING:
             del self._resting[next(iter(self._resting))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import threading
 import time
 from collections import Counter
@@ -166,10 +167,14 @@ class Turns:
             log.error(f"{expired} cycles expired: they waited for more than {self._limit / 3600:g} h")  # noqa: G004
         if report and report.settlement is Settlement.WAITING and not accepted:
             return
+        # What waits still of the newest cycle was tried just now, for as long as there was time.
+        last = report.time - self._cycle.interval if report else math.inf
         done: Counter[Settlement] = Counter()
         points, problem = 0, ""
         until = self._cycle.patience.monotonic() + self._until_alarm()
-        for number, part in enumerate(self._repair.reports(self._cycle.newest(self._told), until)):
+        for number, part in enumerate(
+            self._repair.reports(self._cycle.newest(self._told), until, within=(-math.inf, last))
+        ):
             done[part.settlement] += 1
             points += part.outcomes.get(Outcome.ACCEPTED, 0)
             problem = "; ".join(part.problems)

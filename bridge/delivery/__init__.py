@@ -55,6 +55,7 @@ class Delivery:
         self.condition = Condition.DELIVERING
         self._detail = ""
         self._pauses = 0
+        self._longest = 0.0  # seconds that the pause was to last when it began
         self._failures = _Failures()
         self._post_deadline = post_deadline
         self._clock = clock
@@ -63,7 +64,10 @@ class Delivery:
 
     def paused(self) -> Receipt | None:
         """Why nothing is posted before ``not_before``; None where that has passed. It holds no points."""
-        if self._clock() >= self.not_before:
+        now = self._clock()
+        # A clock that was set back must not make days of a minute.
+        self.not_before = min(self.not_before, now + self._longest)
+        if now >= self.not_before:
             return None
         return Receipt(condition=self.condition, detail=self._detail, not_before=self.not_before)
 
@@ -109,6 +113,7 @@ class Delivery:
             not_before = self._clock() + min(FIRST_PAUSE * 2**self._pauses, LONGEST_PAUSE)
             self._pauses = min(self._pauses + 1, 10)
         self.not_before = not_before or 0.0
+        self._longest = self.not_before - self._clock()
         return replace(receipt, not_before=not_before)
 
 
