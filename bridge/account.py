@@ -40,7 +40,7 @@ class Account:
     ``waiting`` is what the readings of waiting cycles hold, their not finite and left out points among them; of gaps,
     the newest 3,000 readings count. ``leftovers`` of the waiting cycles have batches on disk, the others are gaps.
 
-    ``details`` and ``rejections`` (with T, epoch s) are the newest, newest first. ``oldest_gap`` and
+    ``details`` and ``rejections`` (with T, epoch s) are the newest, newest first. ``oldest_waiting`` (its T) and
     ``last_delivered`` (the newest T of which a point was accepted) are in epoch s. ``unknown`` are stretches (start,
     end] of which damage leaves open what was delivered: nothing is asked for there, unless by hand.
     """
@@ -53,7 +53,7 @@ class Account:
     possibly_repeated: int
     unconfirmed: int
     last_delivered: float | None
-    oldest_gap: float | None
+    oldest_waiting: float | None
     details: tuple[Detail, ...]
     rejections: tuple[tuple[float, Rejection], ...]
     unknown: tuple[tuple[float, float], ...]

@@ -89,7 +89,7 @@ class _Accountant(Collector):
         yield GaugeMetricFamily(
             "triton_bridge_backlog_oldest_timestamp_seconds",
             "The oldest grid time that is not settled; 0: none.",
-            value=account.oldest_gap or 0,
+            value=account.oldest_waiting or 0,
         )
         yield GaugeMetricFamily(
             "triton_bridge_waiting_points",

@@ -7,7 +7,7 @@ have a sample afterwards: they begin to count there, and what they gained before
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from bridge.points import Identity, Series, Sighting, identity
 
@@ -36,12 +36,19 @@ def joined(answer: Iterable[Series], sightings: Iterable[Sighting], *, after: fl
     return [Series(labels[key], known) for key, known in samples.items()]
 
 
-def before(sightings: Iterable[Sighting], start: float, *, after: float) -> dict[Identity, Sample]:
-    """The last value that was seen of each series in (after, start]."""
+def before(
+    asked: Iterable[Mapping[str, str]], sightings: Iterable[Sighting], start: float, *, after: float
+) -> dict[Identity, Sample]:
+    """The last value that was seen in (after, start] of each of the series that have these labels."""
+    series = [(identity(labels), labels.get("instance")) for labels in asked]
     last: dict[Identity, Sample] = {}
     for sighting in sorted(sightings, key=lambda sighting: sighting.time):
         if after < sighting.time <= start:
-            last |= {key: (sighting.time, value) for key, value in (sighting.samples or {}).items()}
+            for key, instance in series:
+                if sighting.samples is None and instance == sighting.instance:
+                    last[key] = sighting.time, "0"
+                elif value := (sighting.samples or {}).get(key):
+                    last[key] = sighting.time, value
     return last
 
 

@@ -201,7 +201,7 @@ def _page(snapshot: Snapshot) -> str:
         )
     )
     behind = (
-        f"<p>{account.cycles[Settlement.WAITING]:,} cycles wait, the oldest of {_utc(account.oldest_gap)}.</p>"
+        f"<p>{account.cycles[Settlement.WAITING]:,} cycles wait, the oldest of {_utc(account.oldest_waiting)}.</p>"
         if account.cycles[Settlement.WAITING]
         else ""
     )

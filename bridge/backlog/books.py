@@ -76,10 +76,8 @@ class Books:
 
     def bound(self) -> None:
         """Give up the oldest batches where too many wait in memory."""
-        waiting = sorted((held.time, cycle) for cycle, held in self.ledger.held.items())
-        for _, cycle in waiting:
-            if sum(map(len, self.store.unsaved.values())) <= _UNSAVED_SIZE:
-                break
+        while sum(map(len, self.store.unsaved.values())) > _UNSAVED_SIZE:
+            _, cycle = min((held.time, cycle) for cycle, held in self.ledger.held.items())
             for number in list(self.ledger.held[cycle].parcels):
                 self.reject(cycle, number, self.store.trouble or "too much waits in memory")
             self.record("end", cycle)

@@ -7,7 +7,8 @@ process knew is what the next one reads (``journal``). Times are whole milliseco
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from heapq import nlargest
 from typing import Any, NamedTuple
 
 from bridge.account import Account, Detail
@@ -76,17 +77,15 @@ class Ledger:
     def account(self) -> Account:
         """The numbers as they stand."""
         waiting: Outcomes = Counter()
-        rows = dict(self.rows)
-        for time, reading in self.readings.items():
-            waiting += reading
-            rows[time] = Row(self.cell_start(time), Settlement.WAITING, reading)
+        for reading in self.readings.values():
+            waiting.update(reading)
         for held in self.held.values():
-            waiting += held.undecided
-            outcomes = held.decided + held.unsent + Counter({Outcome.WAITING: held.waiting})
-            rows[held.time] = Row(held.start, Settlement.WAITING, outcomes)
+            waiting.update(held.undecided)
         leftovers = sum(held.kept for held in self.held.values())
         holes = list(self.spans.holes(self.newest)) if self.eras else []
         gaps = sum(self.eras.count(*hole) for hole in holes)
+        oldest = [next(self.eras.pieces(*hole)).end for hole in holes[:1]]
+        oldest += [held.time for held in self.held.values() if held.kept]
         return Account(
             origin=_seconds(self.origin),
             cycles={one: self.cycles[one] for one in Settlement} | {Settlement.WAITING: gaps + leftovers},
@@ -96,14 +95,26 @@ class Ledger:
             possibly_repeated=self.possibly_repeated,
             unconfirmed=self.unconfirmed,
             last_delivered=_seconds(self.last_delivered),
-            oldest_gap=_seconds(next(self.eras.pieces(*holes[0])).end if holes else None),
+            oldest_waiting=_seconds(min(oldest, default=None)),
             details=tuple(
                 Detail(row.start / 1000, time / 1000, row.settlement, row.outcomes)
-                for time, row in sorted(rows.items(), reverse=True)[:_ROWS_KEPT]
+                for time, row in self._newest_rows()
             ),
             rejections=tuple((time / 1000, rejection) for time, rejection in reversed(self.rejections)),
             unknown=tuple((start / 1000, end / 1000) for start, end in self.unknown),
         )
+
+    def _newest_rows(self) -> Iterator[tuple[int, Row]]:
+        """The newest cycles, newest first: finished, waiting as gaps, waiting with batches."""
+        held = {one.time: one for one in self.held.values()}
+        for time in nlargest(_ROWS_KEPT, {*self.rows, *self.readings, *held}):
+            if one := held.get(time):
+                outcomes = one.decided + one.unsent + Counter({Outcome.WAITING: one.waiting})
+                yield time, Row(one.start, Settlement.WAITING, outcomes)
+            elif reading := self.readings.get(time):
+                yield time, Row(self.cell_start(time), Settlement.WAITING, reading)
+            else:
+                yield time, self.rows[time]
 
     def _era(self, since: int, interval: int, digest: str, text: str) -> None:
         """An interval and a selection are in force from now on; the first ones set the origin."""

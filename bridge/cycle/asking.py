@@ -169,7 +169,10 @@ class Asking:
         scrapes = ask_up(hour=False)
         if seen is None and not scraped(scrapes, replace(cut, start=due.time - window.interval)):
             return None
-        check_age = self._patience.ask(self._source.lookback, due.deadline, refused=math.inf) > window.age_limit
+        values = any(entry.metric and not entry.mode.raw for entry in due.selection.entries)
+        check_age = values and window.age_limit < self._patience.ask(
+            self._source.lookback, due.deadline, refused=math.inf
+        )
         found: dict[Kind, list[Series]] = {kind: [] for kind in Kind}
         expressions: dict[str, list[Series]] = {}
         for question in questions(due.selection, window, match=terms.match, check_age=check_age):
@@ -190,7 +193,7 @@ class Asking:
         known = (*self._witness.sightings, *([seen] if seen else []))
         answers = self._with_sightings(answers, known, seen, due)
         if lost := orphans(answers.samples, due.selection, cut):
-            earlier = sightings.before(known, cut.start, after=cut.start - HISTORY)
+            earlier = sightings.before(lost, known, cut.start, after=cut.start - HISTORY)
             _take_later(
                 earlier, (one for question in history(lost, window, match=terms.match) for one in ask(question)), cut
             )

@@ -271,3 +271,16 @@ def test_the_later_of_a_scrape_and_a_look_is_the_base(
     bridge.run()
 
     assert sums(bridge) == [gained]
+
+
+def test_what_is_counted_before_the_first_scrape_is_there_however_long_ago_triton_was_started(
+    make_bridge: MakeBridge,
+) -> None:
+    """It may have loaded its models for minutes; the zero of its start is older than the lookback then."""
+    bridge = make_bridge(GAIN, scraped=False)
+    bridge.prometheus.add("c", [(T - 10, 7)], model="a")
+    bridge.prometheus.scrape([T - 10])
+    bridge.witness.saw(Sighting(T - 900, TARGET, None))
+    bridge.run()
+
+    assert sums(bridge) == [7]

@@ -72,13 +72,21 @@ def test_a_run_that_was_never_scraped_counts_from_the_closed_port_to_the_last_lo
 def test_the_last_value_before_an_interval_is_the_newest_one_seen() -> None:
     sightings = [
         Sighting(20.0, HERE, {key(): "2"}),
-        Sighting(10.0, HERE, {key(): "1", key("d"): "5"}),
-        Sighting(30.0, HERE, None),
+        Sighting(10.0, HERE, {key(): "1", key("d"): "5", key("e"): "7"}),
         Sighting(40.0, HERE, {key(): "4"}),
     ]
+    asked = [labels(), labels("d")]
 
-    assert before(sightings, 30.0, after=5.0) == {key(): (20.0, "2"), key("d"): (10.0, "5")}
-    assert before(sightings, 30.0, after=15.0) == {key(): (20.0, "2")}
+    assert before(asked, sightings, 30.0, after=5.0) == {key(): (20.0, "2"), key("d"): (10.0, "5")}
+    assert before(asked, sightings, 30.0, after=15.0) == {key(): (20.0, "2")}
+
+
+def test_a_port_that_was_closed_before_an_interval_is_a_zero_for_the_series_of_that_target() -> None:
+    """A Triton that loads its models for minutes opens long after it was started, and answers before it is scraped."""
+    sightings = [Sighting(20.0, HERE, None), Sighting(10.0, HERE, {key(): "9"}), Sighting(25.0, HERE, {key("d"): "5"})]
+    asked = [labels(), labels("d"), labels(instance=THERE)]
+
+    assert before(asked, sightings, 30.0, after=0.0) == {key(): (20.0, "0"), key("d"): (25.0, "5")}
 
 
 def test_a_value_that_was_seen_replaces_the_scraped_one_and_no_other() -> None:

@@ -283,7 +283,7 @@ def test_the_account_adds_up(backlog: Backlog) -> None:
     }  # fmt: skip
     assert account.waiting == {Outcome.WAITING: 6 + 5, Outcome.NOT_FINITE: 1, Outcome.LEFT_OUT: 10}
     assert (account.due, account.read) == (6, 17 * 3 + 9)
-    assert (account.leftovers, account.unconfirmed, account.oldest_gap) == (1, 3, 720)
+    assert (account.leftovers, account.unconfirmed, account.oldest_waiting) == (1, 3, 720)
     assert [(one.start, one.time, one.settlement, sum(one.outcomes.values())) for one in account.details] == [
         (840, 900, Settlement.SETTLED, 9),
         (780, 840, Settlement.NO_DATA, 0),
