@@ -21,7 +21,7 @@ test: .venv/.dev tools-ready ## unit, flow and live tests (PYTEST_ARGS="-k reset
 
 .PHONY: test-image
 test-image: .venv/.dev tools-ready ## tests of the containers, with a real Docker engine (PYTEST_ARGS="-k stop" for some)
-	@$(BIN)/python -m pytest tests/image $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest tests/image -o faulthandler_timeout=900 $(PYTEST_ARGS)
 
 .PHONY: image
 image: ## build both images (NAME=…, VERSION=…; ./build.sh --help says more)
@@ -36,8 +36,9 @@ check: .venv/.dev ## ruff, mypy strict, import directions, Prometheus' configura
 	"$$(tools/prometheus.sh)"/promtool check config prometheus/prometheus.yml
 
 .PHONY: bench
-bench: .venv/.dev ## cost of a point, beside the exporter's own export()
+bench: .venv/.dev ## cost of a point, beside the exporter's own export(), and of the repair of an outage
 	@$(BIN)/python -m bench.points
+	@$(BIN)/python -m bench.outage
 
 .PHONY: setup
 setup: .venv/.dev tools-ready ## fetch all that the other targets need

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import gc
 import json
-import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -47,6 +46,9 @@ def bridge(url: str, mode: str) -> dict[str, float]:
     class Counter:
         points = bytes = 0
 
+        def paused(self) -> None:
+            """Nothing forbids to post."""
+
         def post(self, batch: Any, *, timeout: float | None = None) -> Receipt:  # noqa: ARG002 — a Sink's
             self.points += batch.points
             self.bytes += len(batch.body)
@@ -57,6 +59,7 @@ def bridge(url: str, mode: str) -> dict[str, float]:
     gc.freeze()
     cpu = []
     for _ in range(TURNS + 1):
+        _let_fall_due(cycle)
         begun = time.process_time()
         cycle.run(T)
         collect_between_cycles()
@@ -67,7 +70,7 @@ def bridge(url: str, mode: str) -> dict[str, float]:
         "points": points,
         "cpu": median(cpu[1:]) / points * 1e6,
         "bytes": counter.bytes / counter.points,
-        "memory": _peak(),
+        "memory": memory("VmHWM"),
     }
 
 
@@ -79,9 +82,9 @@ def exporter(url: str, mode: str) -> dict[str, float]:
 
     from bridge.queries import Window, questions
 
-    selection = _selection(mode)
-    asked = questions(selection, Window(INTERVAL, SCRAPE_INTERVAL), check_age=False)
-    metrics = list(_metrics(url, selection, asked))
+    selected = selection(NAMES, mode)
+    asked = questions(selected, Window(INTERVAL, SCRAPE_INTERVAL), check_age=False)
+    metrics = list(_metrics(url, selected, asked))
     points = sum(len(metric.data.data_points) for metric in metrics)
     scope = ScopeMetrics(InstrumentationScope("bench"), metrics, "")
     data = MetricsData([ResourceMetrics(Resource({}), [scope], "")])
@@ -92,7 +95,12 @@ def exporter(url: str, mode: str) -> dict[str, float]:
         begun = time.process_time()
         azure.export(data)
         cpu.append(time.process_time() - begun)
-    return {"points": points, "cpu": min(cpu) / points * 1e6, "bytes": transport.sent / points, "memory": _peak()}
+    return {
+        "points": points,
+        "cpu": min(cpu) / points * 1e6,
+        "bytes": transport.sent / points,
+        "memory": memory("VmHWM"),
+    }
 
 
 def growth(url: str, cycles: int) -> dict[str, float]:
@@ -106,15 +114,17 @@ def growth(url: str, cycles: int) -> dict[str, float]:
         cycle = _cycle(url, "value", Delivery(sandbox.stdout.readline().strip()))
         gc.freeze()
         for _ in range(cycles):
+            _let_fall_due(cycle)
             report = cycle.run(T)
             collect_between_cycles()
             assert report
             assert report.settlement.value == "settled", report
         sandbox.kill()
-    return {"memory": _resident()}
+    return {"memory": memory("VmRSS")}
 
 
-def _cycle(url: str, mode: str, sink: Any) -> Any:
+def spine(source: Any, sink: Any, backlog: Any) -> Any:
+    """The bridge's own Cycle, as ``bridge.daemon`` builds it; no selection is in force yet."""
     import threading
 
     from opentelemetry.sdk.resources import Resource
@@ -123,16 +133,48 @@ def _cycle(url: str, mode: str, sink: Any) -> Any:
     from bridge.delivery import context_tags
     from bridge.envelopes import Encoder
     from bridge.instruments import Instruments
-    from bridge.prometheus import Prometheus
+    from bridge.witness import Witness
 
     return Cycle(
-        Terms(_selection(mode), INTERVAL, 5, SCRAPE_INTERVAL, "", 1_000_000),
-        Prometheus(url, timeout=60),
+        Terms(INTERVAL, 5, SCRAPE_INTERVAL, "", 1_000_000),
+        source,
         Encoder(KEY, context_tags(Resource({}))),
         sink,
-        Instruments("0"),
+        Instruments("0", lambda: backlog.account, lambda: backlog.durable),
+        Witness(),
+        backlog,
         Patience(threading.Event()),
     )
+
+
+def selection(names: Iterable[str], mode: str) -> Any:
+    """These metrics, all in one mode."""
+    from bridge.selection import parse
+
+    return parse(json.dumps({"customMetrics": [{"metric": name, "mode": mode} for name in names]}))
+
+
+def memory(field: str) -> float:
+    """Resident memory of this process in MiB: VmRSS now, VmHWM at most.
+
+    Not getrusage's: its peak begins with that of the process that started this one.
+    """
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith(field))
+
+
+def _cycle(url: str, mode: str, sink: Any) -> Any:
+    from bridge.backlog import Backlog
+    from bridge.prometheus import Prometheus
+
+    cycle = spine(Prometheus(url, timeout=60), sink, Backlog(None))
+    cycle.in_force(selection(NAMES, mode), T - INTERVAL)
+    return cycle
+
+
+def _let_fall_due(cycle: Any) -> None:
+    """Let T be due once more: the replies are those for T."""
+    cycle.backlog.again(T - INTERVAL, T, repeat=True)
 
 
 _SANDBOX = f"""
@@ -145,13 +187,7 @@ signal.pause()
 """
 
 
-def _selection(mode: str) -> Any:
-    from bridge.selection import parse
-
-    return parse(json.dumps({"customMetrics": [{"metric": name, "mode": mode} for name in NAMES]}))
-
-
-def _metrics(url: str, selection: Any, asked: Any) -> Any:
+def _metrics(url: str, selected: Any, asked: Any) -> Any:
     from bridge.prometheus import Prometheus
     from bridge.queries import Kind
     from bridge.telemetry import Answers, Cut, translate
@@ -160,7 +196,7 @@ def _metrics(url: str, selection: Any, asked: Any) -> Any:
     found = {question.kind: source.ask(question.expr, T) for question in asked}
     source.close()
     answers = Answers(values=found.get(Kind.VALUES, ()), samples=found.get(Kind.SAMPLES, ()))
-    return translate(selection, answers, Cut(T - INTERVAL, T, INTERVAL), max_series=1_000_000).metrics
+    return translate(selected, answers, Cut(T - INTERVAL, T, INTERVAL), max_series=1_000_000).metrics
 
 
 def _exporter() -> tuple[Any, Any]:
@@ -188,15 +224,6 @@ def _exporter() -> tuple[Any, Any]:
         transport=transport,
     )
     return azure, transport
-
-
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def _resident() -> float:
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS"))
 
 
 def _measured(what: str, url: str, argument: object) -> dict[str, float]:

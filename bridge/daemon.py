@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from pathlib import Path
 
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES, JobSubmissionEvent
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -23,6 +24,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from opentelemetry.sdk.resources import Resource
 
 from bridge import __version__
+from bridge.account import Account
 from bridge.backlog import Backlog
 from bridge.cycle import Cycle, Patience, Sink, Terms
 from bridge.delivery import Delivery, Entra, context_tags
@@ -32,13 +34,13 @@ from bridge.envelopes import Encoder
 from bridge.errors import ConfigurationError, PrometheusError
 from bridge.exposition import MetricsPort
 from bridge.instruments import Instruments
-from bridge.points import Sighting
+from bridge.points import Outcome, Sighting
 from bridge.prometheus import Prometheus
 from bridge.sandbox import Sandbox
 from bridge.selection import Selection, SelectionFile
 from bridge.settings import Settings
 from bridge.settings.syntax import is_loopback
-from bridge.turns import Turns
+from bridge.turns import Turns, tell_waiting, utc
 from bridge.watch import Closing, opening
 from bridge.web import Web
 from bridge.witness import Witness
@@ -63,6 +65,11 @@ class Parts:
     instruments: Instruments
 
 
+def state_folder(settings: Settings) -> Path:
+    """Where a bridge with these settings keeps its backlog."""
+    return settings.state_dir / "bridge"
+
+
 def connect(settings: Settings) -> Prometheus:
     """The Prometheus that the settings name."""
     user = settings.prometheus_username
@@ -81,15 +88,18 @@ def build(
     *,
     stop: threading.Event | None = None,
     sink: Sink | None = None,
+    locked: Backlog | None = None,
 ) -> Iterator[Parts]:
     """Build the parts and close them again. ``sink`` stands in Azure's place where it is given; nothing is kept then.
 
-    Raises ConfigurationError where another process works with the state directory.
+    ``locked`` is the backlog where the caller has its lock already. Else this raises ConfigurationError where another
+    process works with the state directory.
     """
     with ExitStack() as closing:
-        folder = settings.state_dir / "bridge" if sink is None else None
-        backlog = Backlog(folder)
-        backlog.lock()
+        folder = state_folder(settings) if sink is None else None
+        backlog = locked or Backlog(folder)
+        if locked is None:
+            backlog.lock()
         closing.callback(backlog.close)
         prometheus = connect(settings)
         closing.callback(prometheus.close)
@@ -151,7 +161,7 @@ def run(settings: Settings, file: SelectionFile) -> int:
             interval=settings.interval,
             clock=time.time,
         )
-        announce(settings, file.current)
+        announce(settings, file.current, parts.backlog.account)
         log.info("status page at %s", web.url)
         # Not waited for: a Prometheus that never answers must not hold up a signal.
         beside(lambda: look_at(settings))
@@ -180,13 +190,16 @@ def see_opening(target: str, since: float | None, witness: Witness, stop: thread
         log.info("Triton opened at %s: its counts begin at zero", target)
 
 
-def announce(settings: Settings, selection: Selection) -> None:
-    """Log the version, the effective settings (secrets masked) and the selection."""
+def announce(settings: Settings, selection: Selection, account: Account) -> None:
+    """Log the version, the effective settings (secrets masked), the selection, and what is gone on with."""
     log.info("triton-bridge %s", __version__)
     for name, value, source in filter(operator.itemgetter(1), settings.shown()):
         log.info("setting %s=%s (%s)", name, value, source)
     names = ", ".join(f"{entry.name} ({entry.mode.value})" for entry in selection.entries)
     log.info("selection %s: %s", selection.digest, names)
+    if account.origin is not None:
+        accepted = account.points[Outcome.ACCEPTED]
+        log.info("account since %s: %d points accepted; %s", utc(account.origin), accepted, tell_waiting(account))
 
 
 def look_at(settings: Settings, pause: Callable[[float], object] = time.sleep) -> None:

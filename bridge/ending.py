@@ -12,6 +12,8 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import TypeVar
 
 from bridge.turns import Turns
 from bridge.watch import Closing
@@ -25,6 +27,9 @@ _LOOK_SECONDS = 1.5  # for one look at Triton's port
 _ENDS = (signal.SIGTERM, signal.SIGINT)
 _TRITON_STOPS = signal.SIGUSR1
 SIGNALS = (*_ENDS, _TRITON_STOPS)
+_SAME_SIGNAL = 0.3  # seconds; some senders reach a process and its group
+
+T = TypeVar("T")
 
 
 class Ending:
@@ -76,13 +81,40 @@ class Ending:
     def _wait(self, event: threading.Event, seconds: float) -> bool:
         """Wait for the event until so many seconds after the first signal; whether it came."""
         while not event.is_set():
-            # What comes at the same moment is the same signal: some senders reach a process and its group.
-            if signal.sigtimedwait(_ENDS, 0.05) and time.monotonic() - self._told > 0.3:
+            if signal.sigtimedwait(_ENDS, 0.05) and time.monotonic() - self._told > _SAME_SIGNAL:
                 log.error("second signal: ended at once; what was under way is not finished")
                 _exit(130)
             if time.monotonic() > self._begun + seconds:
                 return False
         return True
+
+
+def interruptible(work: Callable[[], T], stop: threading.Event, at_once: Callable[[], object]) -> T:
+    """Do it, and give its result. A first signal sets ``stop``; a second one ends the process, with ``at_once`` last."""
+    told = 0.0
+
+    def end(signum: int, _: object) -> None:
+        nonlocal told
+        if not stop.is_set():
+            told = time.monotonic()
+            stop.set()
+            log.info("%s: ending in order; a second one ends at once", signal.Signals(signum).name)
+        elif time.monotonic() - told > _SAME_SIGNAL:
+            log.error("second signal: ended at once; what was under way is not finished")
+            at_once()
+            _exit(130)
+
+    before = [(signum, signal.signal(signum, end)) for signum in _ENDS]
+    try:
+        # In a thread of its own: a handler may run at any instruction of this one, and must not wait for a lock of it.
+        with ThreadPoolExecutor(1) as pool:
+            future = pool.submit(work)
+            while not future.done():
+                wait([future], timeout=0.05)
+            return future.result()
+    finally:
+        for signum, handler in before:
+            signal.signal(signum, handler)
 
 
 def beside(work: Callable[[], object]) -> threading.Event:

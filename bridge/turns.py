@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timezone
 
+from bridge.account import Account
 from bridge.cycle import Cycle
 from bridge.errors import ConfigurationError
 from bridge.instruments import Instruments
@@ -53,7 +54,8 @@ class Turns:
         self._clock = clock
         self._limit = limit
         self._tried: float | None = None  # the grid time that was worked on last
-        self._told = 0.0  # what time it was then
+        self._stuck = False  # whether nothing of that got through
+        self._told = 0.0  # what time it was when the last turn began
         self._absent: tuple[str, ...] = ()
 
     def turn(self) -> None:
@@ -87,8 +89,9 @@ class Turns:
         if not self._backlog.durable:
             log.warning("the last interval is not posted: a restart that does not know of it would count it again")
             return
+        tried = max(self._tried or 0.0, self._cycle.newest(self._told))
         try:
-            report = self._cycle.close(seen, seconds)
+            report = self._cycle.close(tried, seen, seconds)
         except Exception:
             log.exception("the account could not be closed by a fault of the bridge itself; please report it")
             return
@@ -132,7 +135,9 @@ class Turns:
         while not self._stop.is_set():
             now = self._tell_time()
             newest = self._cycle.newest(now)
-            if newest == self._tried or self._backlog.gap(newest) is None:
+            gap = self._backlog.gap(newest)
+            # What fell due before the interval was changed is on another grid: a repair asks for it.
+            if newest == self._tried or gap is None or gap.interval != self._cycle.interval:
                 newest += self._cycle.interval
             if newest > self._cycle.newest(now + self._until_alarm()):
                 break
@@ -160,12 +165,14 @@ class Turns:
         return self._cycle.interval - self._clock() % self._cycle.interval
 
     def _work_off(self, report: Report | None) -> None:
-        """Expire, and repair until the next alarm; not where the newest cycle, of that report, got nothing through."""
+        """Expire, and repair until the next alarm; not where the newest cycle got nothing through. ``report`` is of it."""
         accepted = report is not None and report.outcomes.get(Outcome.ACCEPTED)
         # What is accepted for the newest grid time shows that the service's clock agrees with ours.
         if report and accepted and (expired := self._backlog.expire(report.time - self._limit)):
             log.error(f"{expired} cycles expired: they waited for more than {self._limit / 3600:g} h")  # noqa: G004
-        if report and report.settlement is Settlement.WAITING and not accepted:
+        if report:
+            self._stuck = report.settlement is Settlement.WAITING and not accepted
+        if self._stuck:
             return
         # What waits still of the newest cycle was tried just now, for as long as there was time.
         last = report.time - self._cycle.interval if report else math.inf
@@ -182,10 +189,9 @@ class Turns:
             tell_rejections(part)
             if number % _PARTS_A_COLLECTION == 0:
                 collect_between_cycles()
-        if done:
-            what = ", ".join(f"{count} {settlement.value}" for settlement, count in done.items())
-            waiting = self._backlog.account.cycles[Settlement.WAITING]
-            log.info("repair: %s; %d points accepted; %d cycles wait still", what, points, waiting)
+        if set(done) - {Settlement.WAITING}:
+            what = ", ".join(f"{count} cycles {settlement.value}" for settlement, count in done.items())
+            log.info("repair: %s; %d points accepted; %s", what, points, tell_waiting(self._backlog.account))
         if problem:
             log.warning("the repair goes on in the next turn: %s", problem)
 
@@ -225,6 +231,12 @@ def tell(report: Report) -> None:
     for name, count in report.left_out.items():
         log.warning("%s left out with its %d series: BRIDGE_MAX_SERIES is reached", name, count)
     tell_rejections(report)
+
+
+def tell_waiting(account: Account) -> str:
+    """How much waits."""
+    count, oldest = account.cycles[Settlement.WAITING], account.oldest_waiting
+    return "nothing waits" if oldest is None else f"{count} cycles wait, the oldest of {utc(oldest)}"
 
 
 def tell_rejections(report: Report) -> None:

@@ -181,8 +181,9 @@ def _page(snapshot: Snapshot) -> str:
     account = snapshot.memory.account
     points = _rows((one.value.replace("_", " "), count) for one, count in snapshot.points.items())
     cycles = _rows((one.value.replace("_", " "), count) for one, count in account.cycles.items())
+    since = {detail.time: detail.settlement for detail in account.details}  # repaired, it may be
     newest = "".join(
-        f"<tr><td>{_utc(report.time)}</td><td>{report.settlement.value.replace('_', ' ')}</td>"
+        f"<tr><td>{_utc(report.time)}</td><td>{since.get(report.time, report.settlement).value.replace('_', ' ')}</td>"
         f"<td class=number>{report.read:,}</td><td class=number>{report.outcomes.get(Outcome.ACCEPTED, 0):,}</td>"
         f"<td class=number>{report.seconds * 1000:,.0f}</td><td>{html.escape('; '.join(report.problems))}</td></tr>"
         for report in snapshot.reports[:20]

@@ -97,8 +97,7 @@ class Ledger:
             last_delivered=_seconds(self.last_delivered),
             oldest_waiting=_seconds(min(oldest, default=None)),
             details=tuple(
-                Detail(row.start / 1000, time / 1000, row.settlement, row.outcomes)
-                for time, row in self._newest_rows()
+                Detail(row.start / 1000, time / 1000, row.settlement, row.outcomes) for time, row in self._newest_rows()
             ),
             rejections=tuple((time / 1000, rejection) for time, rejection in reversed(self.rejections)),
             unknown=tuple((start / 1000, end / 1000) for start, end in self.unknown),

@@ -106,24 +106,25 @@ class Cycle:
         receipts = self._posting.deliver(leftover, deadline, patient=False)
         return self._count(_report(leftover, receipts, leftover.end()), begun)
 
-    def close(self, seen: tuple[float, str] | None, seconds: float) -> Report | None:
+    def close(self, tried: float, seen: tuple[float, str] | None, seconds: float) -> Report | None:
         """Close the account at the end of a run: one more row a series, up to now; None where there is nothing.
 
-        ``seen`` is when and what stood on Triton's port last. The next start goes on from what was counted and seen.
+        ``tried`` is the newest grid time that had its turn, ``seen`` when and what stood on Triton's port last. The next
+        start goes on from what was counted and seen.
         """
         asking, begun = self._last_asking, self.patience.monotonic()
         deadline = begun + seconds
         asked_until = min(deadline, begun + _LAST_QUESTIONS)
         problems: list[str] = []
         try:
-            now, last_scrape, target = asking.last_scrape(asked_until)
+            last_scrape, target = asking.last_scrape(asked_until)
             end, text = seen or (last_scrape, None)
             gap = self.backlog.gap(end)
             if gap is None or (target is None and text is None):
                 return None
-            # A grid time that passed a moment ago is not due yet. It is counted with the rest: a scrape that lands late,
-            # with an earlier time, would be in neither.
-            while gap.start > asking.newest(now) and (before := self.backlog.gap(gap.start)):
+            # A grid time that passed meanwhile is counted with the rest. On its own it might be asked for too early: a
+            # scrape that lands late, with an earlier time, would be in neither row.
+            while gap.start > tried and (before := self.backlog.gap(gap.start)):
                 gap = gap._replace(start=before.start)
             due = asking.due(gap, self._selection(gap), asked_until)
             if end - gap.start > due.window.interval:

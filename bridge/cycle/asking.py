@@ -114,14 +114,14 @@ class Asking:
         answers = self._answers(due, problems)
         return None if answers is None else self._translated(due, answers)
 
-    def last_scrape(self, deadline: float) -> tuple[float, float, Mapping[str, str] | None]:
-        """What time it is; when Prometheus last scraped anything, 0: not in an interval; the labels of our own target."""
+    def last_scrape(self, deadline: float) -> tuple[float, Mapping[str, str] | None]:
+        """When Prometheus last scraped anything, 0: not in an interval; the labels of our own target."""
         self._look_at_targets(deadline)
         window = Window(self._terms.interval, self._scrape_interval or self._terms.scrape_interval)
         now = self._patience.ask(self._source.now, deadline)
         scrapes = self._patience.ask(lambda: self._source.ask(up(window).expr, now), deadline)
         target = next((one.labels for one in scrapes if one.labels.get("instance") == self._terms.target), None)
-        return now, max((time for one in scrapes for time, _ in one.samples), default=0.0), target
+        return max((time for one in scrapes for time, _ in one.samples), default=0.0), target
 
     def end(
         self, due: Due, seen: str | None, target: Mapping[str, str] | None, problems: list[str]

@@ -12,6 +12,7 @@ from bridge.cycle.patience import Patience
 from bridge.points import Batch, Receipt
 
 DRAIN = 4.0  # seconds for what is still to be posted of a cycle when the bridge is told to stop
+_LEAST = 2.0  # seconds for a post that is begun: one that we cut ourselves may have arrived, and is posted again
 
 
 class Sink(Protocol):
@@ -71,5 +72,5 @@ class Posting:
         now = self._patience.monotonic()
         if self._patience.stop.is_set():
             self._drain_until = self._drain_until or now + DRAIN
-            deadline = min(deadline, self._drain_until)
-        return deadline - now
+            return min(deadline, self._drain_until) - now
+        return max(deadline - now, _LEAST) if now < deadline else 0.0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
 from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
@@ -13,6 +15,7 @@ from bridge.durations import parse_duration
 _HOST = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
 _USERINFO = re.compile(r"^([a-z]+://)?.*@", re.IGNORECASE | re.DOTALL)
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, token
+_CLOCKS = ("", "T%H:%M", "T%H:%M:%S", "T%H:%M:%S.%f")
 # PromQL strings know Go's escapes and no others, so that a regular expression's backslash is written twice.
 _ESCAPE = r'\\(?:[abfnrtv\\"]|[0-7]{3}|x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8})'
 _MATCHER = rf'\s*([A-Za-z_][A-Za-z0-9_]*)\s*(?:=~|!~|!=|=)\s*"(?:[^"\\\n]|{_ESCAPE})*"\s*'
@@ -73,6 +76,18 @@ def moment(text: str) -> float:
     if not re.fullmatch(r"[0-9]{9,11}(\.[0-9]+)?", text.strip()):
         raise Wrong(f"{text!r} is not a time", "write seconds since the epoch, as date +%s does")
     return float(text)
+
+
+def when(text: str) -> float:
+    """A date, or a date and a time, in epoch s: local where no offset or Z is written (ISO 8601, RFC 3339)."""
+    # What date and people write has spaces: before the time, and before the offset.
+    written = text.strip().upper().replace(" ", "T", 1).replace(" ", "")
+    for form in (f"%Y-%m-%d{clock}{offset}" for clock in _CLOCKS for offset in ("", "%z")):
+        with suppress(ValueError, OverflowError, OSError):  # the latter two: local times long ago
+            return datetime.strptime(written, form).timestamp()  # noqa: DTZ007 — local time is meant
+    raise Wrong(
+        f"{text!r} is not a time", "write '2026-11-21 10:00' for local time, or 2026-11-21T10:00:00Z, or …+01:00"
+    )
 
 
 def flag(text: str) -> bool:

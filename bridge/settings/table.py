@@ -119,7 +119,7 @@ class Settings(BaseSettings):
     ] = _setting("15s", "how often the bundled Prometheus scrapes", metavar="DURATION")
     metrics_file: File = _setting(
         None,
-        "which metrics to send; a change takes effect at the next cycle, and a bad one changes nothing",
+        "which metrics to send; a change counts from the next grid time on after it was seen, a bad one changes nothing",
         metavar="FILE",
         shown="/etc/bridge/metrics.json, else config/metrics.json",
     )
@@ -271,4 +271,6 @@ def _written(value: object, *, secret: bool) -> str:
         return "***"
     if isinstance(value, bool):
         return str(value).lower()
-    return format_duration(value) if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.3f}" if value > 1e9 else format_duration(value)  # a moment, or a duration
+    return str(value)

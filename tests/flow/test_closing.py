@@ -217,6 +217,11 @@ def test_grid_times_that_wait_at_the_end_are_left_to_the_next_start(make_bridge:
     bridge.prometheus.add("c", samples, model="a")
     bridge.prometheus.scrape([time for time, _ in samples])
     turns.turn()
+    bridge.sandbox.script([{"status": 503, "times": 1000}])
+    for minute in (1, 2, 3):
+        bridge.clock.now = T + minute * INTERVAL
+        turns.turn()
+    bridge.sandbox.script([])
     bridge.clock.now = T + 190
     turns.close((T + 185, exposition(37)), 5.0)
     bridge.backlog.close()
@@ -225,8 +230,24 @@ def test_grid_times_that_wait_at_the_end_are_left_to_the_next_start(make_bridge:
     again.prometheus.scrape([time for time, _ in samples])
     turns.turn()
 
-    # 36 at T + 180, 37 on the port at T + 185, 44 at T + 240.
+    # Until T + 60, 120, 180; 37 on the port at T + 185; 44 scraped at T + 240.
     assert (sums(bridge), sums(again)) == ([0, 1], [8, 7, 8, 8])
+
+
+def test_grid_times_that_had_no_turn_before_the_end_are_counted_with_it(
+    make_bridge: MakeBridge, tmp_path: Path
+) -> None:
+    """A Triton that drains for seconds over a full minute; there may be no next start."""
+    bridge, turns = started(make_bridge, tmp_path)
+    samples = [*BASE, *[(T + 15 * n, 12 + 2 * n) for n in range(1, 5)]]
+    bridge.prometheus.add("c", samples, model="a")
+    bridge.prometheus.scrape([time for time, _ in samples])
+    turns.turn()
+    bridge.clock.now = T + 70
+    turns.close((T + 68, exposition(23)), 5.0)
+
+    assert sums(bridge) == [0, 11]
+    assert bridge.own("backlog_cycles") == 0
 
 
 def test_an_interval_that_begins_after_its_last_scrape_is_not_without_data(

@@ -424,3 +424,23 @@ def test_all_posts_of_a_stopping_bridge_share_one_time_limit() -> None:
     posting.deliver(Backlog(None).begin(0.0, 60.0, [Batch.pack([b"{}"])] * 4), 1000.0)
 
     assert given == [4.0, 1.0, -2.0, -5.0]
+
+
+def test_a_post_that_is_begun_just_before_the_deadline_is_not_cut_by_us() -> None:
+    """It may have arrived, and would be posted again. After the deadline none is begun."""
+    clock = Clock(0.0)
+    given: list[float | None] = []
+
+    class Slow:
+        def paused(self) -> None:
+            return None
+
+        def post(self, batch: Batch, *, timeout: float | None = None) -> Receipt:
+            given.append(timeout)
+            clock.sleep(9.9)
+            return Receipt(accepted=batch.points)
+
+    posting = Posting(Slow(), Patience(threading.Event(), clock=clock, monotonic=clock, sleep=clock.sleep))
+    posting.deliver(Backlog(None).begin(0.0, 60.0, [Batch.pack([b"{}"])] * 3), 10.0)
+
+    assert given == [10.0, 2.0, 0.0]

@@ -63,6 +63,19 @@ def test_where_the_newest_gets_nothing_through_nothing_else_is_tried(waiting: Br
     assert waiting.own("backlog_oldest_timestamp_seconds") == T
 
 
+def test_neither_is_it_by_a_turn_without_a_new_grid_time(waiting: Bridge) -> None:
+    """The service may be back by then; but the next newest cycle is to be the first."""
+    loop = waiting.turns()
+    waiting.sandbox.script([{"status": 503, "times": 1000}])
+    waiting.clock.now = T + 3 * INTERVAL + 10
+    loop.turn()
+    waiting.sandbox.script([])
+    waiting.clock.now = T + 4 * INTERVAL - 10
+    loop.turn()
+
+    assert values(waiting) == []
+
+
 def test_a_throttled_repair_waits_as_told_and_goes_on(waiting: Bridge) -> None:
     """The time that the service names binds the repair, and outlives the turn."""
     loop = waiting.turns()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -47,6 +50,46 @@ class Azure:
             stack.wait(lambda: self.shown() >= wanted, "too few requests", seconds=seconds)
         except stack.StackError as error:
             raise stack.StackError(f"{error}: {self.shown():g} of {wanted:g} are shown\n{bridge.log}") from None
+
+    def delivered(self) -> tuple[float, int]:
+        """The same where each series counts once at each of its times, and how many rows are there again."""
+        arrived = rows(self.endpoint)
+        distinct = {(row["timestamp"], row["name"], *sorted(row["customDimensions"].items())): row for row in arrived}
+        once = sum(row["valueSum"] for row in distinct.values() if row["name"] == "requests")
+        return once, len(arrived) - len(distinct)
+
+    def wait_delivered(self, wanted: float, bridge: Container) -> None:
+        """Until nothing waits in the bridge, and that many requests are shown where each row counts once."""
+        wait_for(
+            lambda: gauge(bridge, "backlog_cycles") == 0 and self.delivered()[0] == wanted,
+            f"not delivered: {wanted:g}",
+            bridge,
+        )
+
+    def times(self, name: str) -> list[int]:
+        """Which grid times it has rows for (epoch s), in order."""
+        told = sorted({row["timestamp"] for row in rows(self.endpoint) if row["name"] == name})
+        return [int(datetime.fromisoformat(each.replace("Z", "+00:00")).timestamp()) for each in told]
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """It is in no network meanwhile, and its name leads nowhere. What arrived cannot be asked for either."""
+        engine, name = self.endpoint.engine, self.endpoint.name
+        engine("network", "disconnect", self.network, name)
+        try:
+            yield
+        finally:
+            engine("network", "connect", "--alias=sandbox", self.network, name)
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """It says nothing meanwhile. What is sent is taken afterwards, when nobody waits for its reply any more."""
+        engine, name = self.endpoint.engine, self.endpoint.name
+        engine("pause", name)
+        try:
+            yield
+        finally:
+            engine("unpause", name)
 
     def number(self, name: str) -> int:
         """How many rows arrived under a name."""
@@ -126,6 +169,19 @@ def samples(pod: Container, model: str = "ident", port: int = 9090) -> list[tupl
     query = urlencode({"query": f'{SUCCESSES}{{model="{model}"}}[1h]'})
     [series] = json.loads(pod.get(port, f"/api/v1/query?{query}"))["data"]["result"]
     return [(time, float(value)) for time, value in series["values"]]
+
+
+def gained(raw: list[tuple[float, float]]) -> float:
+    """What a counter gained that began at zero: a value below the one before began at zero again."""
+    values = [0.0, *(value for _, value in raw)]
+    return sum(value - before if value >= before else value for before, value in pairwise(values))
+
+
+def gauge(bridge: Container, name: str) -> float:
+    """One of the bridge's own metrics."""
+    found = re.search(rf"^triton_bridge_{name} (\S+)$", bridge.get(9464, "/metrics"), re.MULTILINE)
+    assert found, name
+    return float(found[1])
 
 
 def status(bridge: Container) -> dict[str, Any]:

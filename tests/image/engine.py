@@ -18,6 +18,7 @@ from examples import stack
 
 KEY = "00000000-0000-0000-0000-00000000000a"
 SECONDS = 60.0
+FILLER = "/small/filler"
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,10 @@ class Engine:
             self("network", "rm", name)
 
     @contextmanager
-    def volume(self) -> Iterator[str]:
-        """A named volume; its name."""
+    def volume(self, *options: str) -> Iterator[str]:
+        """A named volume, with ``options`` of docker volume create; its name."""
         name = f"tb-{uuid.uuid4().hex[:12]}"
-        self("volume", "create", name)
+        self("volume", "create", *options, name)
         try:
             yield name
         finally:
@@ -205,3 +206,20 @@ def rows(endpoint: Container) -> list[dict[str, Any]]:
     """What the sandbox has accepted."""
     found: list[dict[str, Any]] = json.loads(endpoint.get(9465, "/_rows"))
     return found
+
+
+@contextmanager
+def small_volume(engine: Engine, image: str, size: str) -> Iterator[tuple[str, Container]]:
+    """A volume of that size, in memory, and a container that holds it: its content would go with the last user."""
+    kind = [f"--opt={each}" for each in ("type=tmpfs", "device=tmpfs", f"o=size={size},mode=1777")]
+    with (
+        engine.volume(*kind) as name,
+        engine.container(image, "sleep", "infinity", options=[f"--volume={name}:/small"]) as holder,
+    ):
+        yield name, holder
+
+
+def fill(holder: Container) -> None:
+    """Fill its volume to the last byte."""
+    said = holder.exec("sh", "-c", f"cat /dev/zero 2>&1 > {FILLER} || true")
+    assert "No space left" in said

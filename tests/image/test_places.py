@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from tests.image import azure as sent_to
 from tests.image.azure import FAST, MODELS, Azure, counted, mounted, send, wait_scraped
 from tests.image.conftest import Images
-from tests.image.engine import Container, Engine
+from tests.image.engine import FILLER, Engine, fill, small_volume
 
 HARDENED = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--user=12345:12345"]
 
@@ -62,31 +61,12 @@ def test_with_nothing_to_write_to_it_works_from_memory_and_says_so(
     assert "the last interval is not posted" in log
 
 
-@contextmanager
-def small_volume(engine: Engine, images: Images, size: str) -> Iterator[tuple[str, Container]]:
-    """A volume of that size, in memory, and a container that holds it: its content would go with the last user."""
-    kind = [f"--opt={each}" for each in ("type=tmpfs", "device=tmpfs", f"o=size={size},mode=1777")]
-    name = engine("volume", "create", *kind)
-    option = f"--volume={name}:/var/lib/bridge"
-    try:
-        with engine.container(images.sidecar, "sleep", "infinity", options=[option]) as holder:
-            yield option, holder
-    finally:
-        engine("volume", "rm", name)
-
-
-def fill(holder: Container) -> None:
-    """Fill its volume to the last byte."""
-    said = holder.exec("sh", "-c", "cat /dev/zero 2>&1 > /var/lib/bridge/filler || true")
-    assert "No space left" in said
-
-
 def test_with_a_full_volume_it_works_from_memory_and_says_so(
     engine: Engine, images: Images, azure: Azure, tmp_path: Path
 ) -> None:
-    with small_volume(engine, images, "1m") as (volume, holder):
+    with small_volume(engine, images.sidecar, "1m") as (volume, holder):
         fill(holder)
-        options = [*azure.options, *FAST, MODELS, mounted(tmp_path), volume]
+        options = [*azure.options, *FAST, MODELS, mounted(tmp_path), f"--volume={volume}:/var/lib/bridge"]
         with engine.container(images.bundle, options=options) as bundle:
             bundle.wait_ready()
             wait_scraped(bundle)
@@ -106,8 +86,8 @@ def test_with_a_full_volume_it_works_from_memory_and_says_so(
 def test_a_volume_that_fills_up_costs_nothing_once_there_is_room(
     engine: Engine, images: Images, azure: Azure, tmp_path: Path
 ) -> None:
-    with small_volume(engine, images, "150m") as (volume, holder):
-        options = [*azure.options, *FAST, MODELS, mounted(tmp_path), volume]
+    with small_volume(engine, images.sidecar, "150m") as (volume, holder):
+        options = [*azure.options, *FAST, MODELS, mounted(tmp_path), f"--volume={volume}:/var/lib/bridge"]
         with engine.container(images.bundle, options=options) as bundle:
             bundle.wait_ready()
             wait_scraped(bundle)
@@ -117,7 +97,7 @@ def test_a_volume_that_fills_up_costs_nothing_once_there_is_room(
             sent += send(bundle, 7)
             bundle.wait("no space left on device")
             sent += send(bundle, 6)
-            holder.exec("rm", "/var/lib/bridge/filler")
+            holder.exec("rm", FILLER)
             sent += send(bundle, 4)
             azure.wait_shown(sent, bundle)
 

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from tests.image.azure import (
     MODELS,
     Azure,
     counted,
+    gained,
     mounted,
     samples,
     send,
@@ -82,12 +82,6 @@ def declared() -> Any:
     """The sidecar's container as the Component declares it."""
     [container] = yaml.safe_load(SIDECAR.read_text())["spec"]["template"]["spec"]["initContainers"]
     return container
-
-
-def gained(raw: list[tuple[float, float]]) -> float:
-    """What a counter gained that began at zero: a value below the one before began at zero again."""
-    values = [0.0, *(value for _, value in raw)]
-    return sum(value - before if value >= before else value for before, value in pairwise(values))
 
 
 def test_a_sidecar_that_is_there_before_triton_is_ready_quietly_and_counts_from_the_first_request(pod: Pod) -> None:
@@ -151,6 +145,28 @@ def test_a_sidecar_that_is_restarted_alone_counts_each_request_once(pod: Pod) ->
         wait_cycle(pod.node)
 
         assert pod.azure.shown() == sent == counted(pod.node)
+
+
+def test_a_sidecar_that_is_killed_alone_in_an_outage_goes_on_from_the_volume_of_the_pod(pod: Pod) -> None:
+    """As a kubelet does it: another container, with the same volume."""
+    with pod.engine.volume() as state, pod.triton():
+        volume = f"--volume={state}:/var/lib/bridge"
+        with pod.sidecar(volume) as killed:
+            pod.node.wait_ready()
+            sent = send(pod.node, 10)
+            pod.azure.wait_shown(sent, killed)
+            with pod.azure.away():
+                sent += send(pod.node, 5)
+                killed.wait(" gap at ", times=2)
+                pod.engine("kill", killed.name)
+        sent += send(pod.node, 7)
+        with pod.sidecar(volume) as sidecar:
+            sent += send(pod.node, 3)
+            sidecar.wait("status page at")
+            pod.azure.wait_delivered(sent, pod.node)
+
+            assert counted(pod.node) == sent
+            assert pod.azure.delivered()[1] <= status(pod.node)["possibly_repeated"]
 
 
 def test_both_stopped_at_the_same_moment_close_the_account(pod: Pod) -> None:

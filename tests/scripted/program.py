@@ -20,17 +20,21 @@ def triton_bridge(*arguments: str, **given: str) -> subprocess.CompletedProcess[
     command = [sys.executable, "-m", "bridge", *arguments]
     with TemporaryDirectory() as state:
         variables = environment(given, state)
-        return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=120, check=False)
+        return subprocess.run(
+            command, env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False
+        )
 
 
 class Daemon:
     """``triton-bridge run``, its output in a file. ``with Daemon(file, NAME="value") as daemon: …`` kills it at the end."""
 
+    program = ("-m", "bridge")
+
     def __init__(self, log: Path, **given: str) -> None:
         self._log = log
         self._state = TemporaryDirectory()
         with log.open("wb") as out:
-            command = [sys.executable, "-m", "bridge", "run", "--listen", "127.0.0.1:0"]
+            command = [sys.executable, *self.program, "run", "--listen", "127.0.0.1:0"]
             self.process = subprocess.Popen(command, env=environment(given, self._state.name), stdout=out, stderr=out)
 
     def __enter__(self) -> Daemon:  # noqa: PYI034 — Self needs Python 3.11

@@ -1,4 +1,4 @@
-"""Takes samples, gives a Prometheus over HTTP that answers what the bridge asks, and fails when told to.
+"""Takes samples, gives a Prometheus that answers what the bridge asks, over HTTP or in process, and fails when told to.
 
 It knows just the questions of ``bridge.queries``: selectors by name, their ranges, ``last_over_time`` and ``time()``.
 The live tests put the same questions to the real one.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -23,7 +24,10 @@ _SELECTOR = re.compile(
 
 
 class ScriptedPrometheus:
-    """``with ScriptedPrometheus(clock) as prometheus: prometheus.add("m", [(t, v), …], model="a")``."""
+    """``with ScriptedPrometheus(clock) as prometheus: prometheus.add("m", [(t, v), …], model="a")``; in time's order.
+
+    Outside of ``with`` it has no address, and only ``reply`` answers.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
@@ -34,11 +38,11 @@ class ScriptedPrometheus:
         self.expressions: dict[str, list[dict[str, Any]]] = {}
         self.failures: list[Reply | None] = []  # consumed one a request; None lets one pass
         self.asked: list[str] = []
+
+    def __enter__(self) -> ScriptedPrometheus:  # noqa: PYI034 — Self needs Python 3.11
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> ScriptedPrometheus:  # noqa: PYI034 — Self needs Python 3.11
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
         return self
@@ -89,8 +93,10 @@ class ScriptedPrometheus:
         window = parse_duration(span) if span else self.lookback
         rows = []
         for labels, samples in self.series:
-            inside = [(t, str(v)) for t, v in samples if at - window <= t <= at]
-            if labels["__name__"] in wanted and inside:
+            if labels["__name__"] not in wanted:
+                continue
+            first, last_one = bisect_left(samples, (at - window,)), bisect_right(samples, (at, float("inf")))
+            if inside := [(t, str(v)) for t, v in samples[first:last_one]]:
                 rows.append(
                     {"metric": labels, "value": [at, inside[-1][1]]}
                     if last or not span
@@ -101,6 +107,7 @@ class ScriptedPrometheus:
     def _handler(prometheus) -> type[BaseHTTPRequestHandler]:  # noqa: N805 — the handler has its own self
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # head and body are two writes: the second would wait 40 ms for an answer
 
             def do_GET(self) -> None:
                 parts = urlsplit(self.path)

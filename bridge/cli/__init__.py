@@ -181,6 +181,29 @@ def once(
 
 
 @command(need_credential=False)
+def backfill(
+    settings: Settings,
+    *,
+    start: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="'2026-11-21 10:00' (local time), or 2026-11-21T10:00:00Z.")
+    ] = None,
+    end: Annotated[str | None, typer.Option(metavar="WHEN", help="The same; without it: now.")] = None,
+    last: Annotated[str | None, typer.Option(metavar="DURATION", help="So long up to now, as 6h.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Post again what was posted already, without asking.")] = False,
+) -> int:
+    """Post a stretch of time, as Prometheus remembers it.
+
+    Ctrl-C ends it in order, and the same command goes on. A running triton-bridge of the same state folder does the
+    work itself.
+    """
+    from bridge.backfill import Wish  # noqa: PLC0415 — heavy
+    from bridge.cli.conversation import fill  # noqa: PLC0415
+
+    _tell(settings.findings)
+    return fill(settings, Wish.read(start, end, last), None if yes else functools.partial(typer.confirm, default=False))
+
+
+@command(need_credential=False)
 def check(
     settings: Settings,
     *,
@@ -224,6 +247,7 @@ def catalog(
     """
     from bridge import daemon, selection  # noqa: PLC0415 — heavy
     from bridge.catalog import catalog as lines_of  # noqa: PLC0415
+    from bridge.cli.terminal import print_catalog  # noqa: PLC0415
     from bridge.errors import PrometheusError  # noqa: PLC0415
 
     try:
@@ -240,24 +264,8 @@ def catalog(
     if as_json:
         print(json.dumps([asdict(line) for line in lines], indent=2))
         return 0
-    _print_catalog(lines)
+    print_catalog(lines)
     return 0
-
-
-def _print_catalog(lines: Iterable[Any]) -> None:
-    from rich.console import Console  # noqa: PLC0415 — only here
-    from rich.table import Table  # noqa: PLC0415
-
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("metric", "kind", "now", "selected", "what it is"):
-        table.add_column(heading, no_wrap=heading == "metric", overflow="fold")
-    for line in lines:
-        now = {True: "yes", False: "no", None: "?"}[line.present]
-        kind = f"{line.kind}, {line.unit}" if line.unit else line.kind
-        meaning = f"{line.meaning} [{line.advice}]" if line.advice else line.meaning
-        table.add_row(line.name, kind, now, line.selected, meaning.replace("[", "\\["))
-    # Into a file or a pipe, a line a metric.
-    Console(width=None if sys.stdout.isatty() else 300).print(table)
 
 
 @app.command()
