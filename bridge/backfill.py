@@ -127,12 +127,6 @@ def plan(stretch: Stretch) -> str:
     )
 
 
-def waiting(backlog: Backlog, start: float, end: float) -> int:
-    """How many cycles of (start, end] wait: gaps, and those that left batches over. For the one that has the lock."""
-    left = sum(start < cycle.time <= end for cycle in backlog.leftovers()) if backlog.account.leftovers else 0
-    return backlog.stretch(start, end).waiting + left
-
-
 def post(cycle: Cycle, newest: float, start: float, end: float) -> Iterator[Progress]:
     """Post what waits of (start, end], oldest first, whatever Prometheus and the service do meanwhile.
 
@@ -140,7 +134,7 @@ def post(cycle: Cycle, newest: float, start: float, end: float) -> Iterator[Prog
     ``newest`` is the newest grid time that is due.
     """
     backlog, patience, repair = cycle.backlog, cycle.patience, Repair(cycle)
-    left = total = waiting(backlog, start, end)
+    left = total = backlog.stretch(start, end).waiting
     done, failures, problem = 0, 0, ""
     yield Progress(done, total)
     while left and backlog.repairable:
@@ -152,7 +146,7 @@ def post(cycle: Cycle, newest: float, start: float, end: float) -> Iterator[Prog
             else:
                 done += 1
             yield Progress(done, total)
-        left = waiting(backlog, start, end)
+        left = backlog.stretch(start, end).waiting
         if not left or patience.stop.is_set():
             break
         failures = 0 if done > before else failures + 1
@@ -186,8 +180,7 @@ def follow(
         account = backlog.account
         left = total
         if account.origin is not None and not backlog.ordered:
-            # Of which time the batches are is in files that the other one may just take away: any of them counts.
-            left = backlog.stretch(stretch.start, stretch.end).waiting + account.leftovers
+            left = backlog.stretch(stretch.start, stretch.end).waiting
         yield Progress(max(0, total - left), total)
         if not left:
             return

@@ -15,10 +15,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES, JobSubmissionEvent
+from apscheduler.job import Job
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 from opentelemetry.sdk.resources import Resource
@@ -159,7 +160,6 @@ def run(settings: Settings, file: SelectionFile) -> int:
             board=turns.board,
             registry=parts.instruments.registry,
             interval=settings.interval,
-            clock=time.time,
         )
         announce(settings, file.current, parts.backlog.account)
         log.info("status page at %s", web.url)
@@ -171,6 +171,8 @@ def run(settings: Settings, file: SelectionFile) -> int:
             closing = Closing(MetricsPort(target), time.time, time.sleep)
         gc.freeze()  # what was imported stays
         scheduler = _schedule(turns, settings.interval)
+        (job,) = scheduler.get_jobs()
+        beside(lambda: mind_the_clock(job, settings.interval, stop))
         Ending(turns, stop, closing).run(lambda: scheduler.shutdown(wait=False))
         web.close()
     return 0
@@ -236,7 +238,7 @@ def _schedule(turns: Turns, interval: float) -> BackgroundScheduler:
     scheduler.add_listener(_overlap, EVENT_JOB_MAX_INSTANCES)
     scheduler.add_job(
         turns.turn,
-        IntervalTrigger(seconds=interval, start_date=_EPOCH, timezone=timezone.utc),
+        _Alarm(seconds=interval, start_date=_EPOCH, timezone=timezone.utc),
         next_run_time=datetime.now(timezone.utc),
         max_instances=1,
         coalesce=True,
@@ -244,6 +246,22 @@ def _schedule(turns: Turns, interval: float) -> BackgroundScheduler:
     )
     scheduler.start()
     return scheduler
+
+
+class _Alarm(IntervalTrigger):  # type: ignore[misc]
+    """Rings at the grid times. Those that passed meanwhile are not counted up: a clock may jump by years."""
+
+    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime | None:  # noqa: ARG002
+        following: datetime | None = super().get_next_fire_time(None, now + timedelta(microseconds=1))
+        return following
+
+
+def mind_the_clock(job: Job, interval: float, stop: threading.Event) -> None:
+    """Ring again within an interval where the clock was set back: the alarm would wait for time to catch up."""
+    while not stop.wait(interval):
+        now = datetime.now(timezone.utc)
+        if job.next_run_time and job.next_run_time - now > timedelta(seconds=interval):
+            job.modify(next_run_time=now)
 
 
 def _overlap(_: JobSubmissionEvent) -> None:

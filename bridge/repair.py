@@ -7,6 +7,7 @@ memory stays flat and the points are the same.
 from __future__ import annotations
 
 import heapq
+import logging
 import math
 from collections.abc import Iterator
 from operator import attrgetter
@@ -15,6 +16,8 @@ from bridge.account import Gap
 from bridge.backlog import OpenCycle
 from bridge.cycle import Cycle
 from bridge.points import Outcome, Report, Settlement
+
+log = logging.getLogger(__name__)
 
 _FAILURES = 2  # in a row: the others would fare no better
 _LONGEST_REST = 900.0  # seconds
@@ -29,9 +32,7 @@ class Repair:
 
     def __init__(self, cycle: Cycle) -> None:
         self._cycle = cycle
-        self._resting: dict[
-            float, tuple[int, float]
-        ] = {}  # by T: failures, and the reading of ``monotonic`` to rest to
+        self._resting: dict[float, tuple[int, float]] = {}  # by T: failures, and until when (``monotonic``)
         self._seconds = 0.0  # that the slowest part took, of late
 
     def reports(
@@ -47,16 +48,17 @@ class Repair:
             return
         failed, (after, last) = 0, within
         self._seconds = min(self._seconds, (until - patience.monotonic()) / 2)  # one that hung is no measure for ever
-        parts: Iterator[Gap | OpenCycle] = heapq.merge(
-            backlog.leftovers(), backlog.gaps(newest), key=attrgetter("time")
-        )
+
+        def wanted(time: float) -> bool:
+            return after < time <= last and self._resting.get(time, (0, -math.inf))[1] <= patience.monotonic()
+
+        gaps = (gap for gap in backlog.gaps(newest) if wanted(gap.time))
+        parts: Iterator[Gap | OpenCycle] = heapq.merge(backlog.leftovers(wanted), gaps, key=attrgetter("time"))
         for part in parts:
             begun = patience.monotonic()
             ended = patience.stop.is_set() or begun + self._seconds >= until
             if ended or self._cycle.paused() or not backlog.repairable:
                 return
-            if not after < part.time <= last or self._resting.get(part.time, (0, begun))[1] > begun:
-                continue
             report = self._work(part, until)
             seconds = patience.monotonic() - begun
             self._seconds = max(seconds, self._seconds * 0.9)
@@ -64,12 +66,18 @@ class Repair:
             yield report
             if failed == _FAILURES:
                 return
-            patience.sleep(seconds)  # Triton may have the same cores: half of one is enough
+            # Triton may have the same cores: half of one is enough.
+            patience.sleep(max(0.0, min(seconds, until - patience.monotonic())))
 
     def _work(self, part: Gap | OpenCycle, until: float) -> Report:
-        if isinstance(part, Gap):
-            return self._cycle.repair(part, until)
-        return self._cycle.post_again(part, until)
+        try:
+            if isinstance(part, Gap):
+                return self._cycle.repair(part, until)
+            return self._cycle.post_again(part, until)
+        except Exception as error:
+            log.exception("a repair failed by a fault of the bridge itself; please report it")
+            problem = f"a fault of the bridge itself ({type(error).__name__}): see the log, and please report it"
+            return Report(part.time, Settlement.WAITING, {}, problems=(problem,))
 
     def _learn(self, report: Report) -> bool:
         """Whether nothing of it got through."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -48,27 +49,36 @@ class Snapshot:
 
 
 class Board:
-    """Collects reports from the cycle's thread; hands snapshots to any other. ``memory`` gives it as it stands."""
+    """Collects reports from the cycle's thread; hands snapshots to any other. ``memory`` gives it as it stands.
 
-    def __init__(self, clock: Callable[[], float], memory: Callable[[], Memory]) -> None:
+    ``clock`` gives the times that are shown; how long the loop has been silent must not depend on it.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        memory: Callable[[], Memory],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._clock = clock
+        self._monotonic = monotonic
         self._memory = memory
         self._lock = threading.Lock()
         self._started = self._last_turn = clock()
+        self._moved = monotonic()
         self._reports: deque[Report] = deque(maxlen=_REPORTS_KEPT)
         self._selection = ""
         self._selection_problems: tuple[str, ...] = ()
 
-    @property
-    def last_turn(self) -> float:
-        """When the loop made progress last."""
+    def silent(self) -> float:
+        """Seconds since the loop made progress."""
         with self._lock:
-            return self._last_turn
+            return self._monotonic() - self._moved
 
     def turned(self) -> None:
         """The loop made progress, whatever came of it."""
         with self._lock:
-            self._last_turn = self._clock()
+            self._last_turn, self._moved = self._clock(), self._monotonic()
 
     def selected(self, digest: str) -> None:
         """A selection is in force from now on."""
@@ -82,8 +92,8 @@ class Board:
 
     def record(self, report: Report) -> None:
         """A cycle ended."""
+        self.turned()
         with self._lock:
-            self._last_turn = self._clock()
             self._reports.appendleft(replace(report, rejections=()))  # the account keeps those, bounded
 
     def snapshot(self) -> Snapshot:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 
 from bridge.account import Account
+from bridge.backlog import Backlog
 from bridge.cycle import Cycle
 from bridge.errors import ConfigurationError
 from bridge.instruments import Instruments
@@ -55,7 +56,7 @@ class Turns:
         self._limit = limit
         self._tried: float | None = None  # the grid time that was worked on last
         self._stuck = False  # whether nothing of that got through
-        self._told = 0.0  # what time it was when the last turn began
+        self._told = self._told_at = 0.0  # what time it was, and the reading of ``monotonic`` then
         self._absent: tuple[str, ...] = ()
 
     def turn(self) -> None:
@@ -89,7 +90,7 @@ class Turns:
         if not self._backlog.durable:
             log.warning("the last interval is not posted: a restart that does not know of it would count it again")
             return
-        tried = max(self._tried or 0.0, self._cycle.newest(self._told))
+        tried = max(self._tried or 0.0, self._cycle.landed(self._told or self._clock()))
         try:
             report = self._cycle.close(tried, seen, seconds)
         except Exception:
@@ -134,12 +135,10 @@ class Turns:
         report = None
         while not self._stop.is_set():
             now = self._tell_time()
-            newest = self._cycle.newest(now)
-            gap = self._backlog.gap(newest)
-            # What fell due before the interval was changed is on another grid: a repair asks for it.
-            if newest == self._tried or gap is None or gap.interval != self._cycle.interval:
+            newest, latest = self._cycle.newest(now), self._cycle.newest(now + self._until_alarm())
+            while newest <= latest and not self._is_to_do(newest):
                 newest += self._cycle.interval
-            if newest > self._cycle.newest(now + self._until_alarm()):
+            if newest > latest:
                 break
             found = self._cycle.run(newest)
             if found is None:
@@ -148,16 +147,20 @@ class Turns:
             self._record(report)
         return report
 
+    def _is_to_do(self, time: float) -> bool:
+        """Whether no turn has tried it yet; what fell due before a change of the interval is on another grid, and a gap."""
+        gap = self._backlog.hole(time)
+        return gap is not None and gap.interval == self._cycle.interval and time != self._tried
+
     def _tell_time(self) -> float:
-        """What time it is, by Prometheus' clock where it answers, and which selection is in force."""
-        told = self._cycle.now()
-        now = self._clock() if told is None else told
+        """What time it is by Prometheus' clock, going on from its last answer where there is none; the selection too."""
+        told, monotonic = self._cycle.now(), self._cycle.patience.monotonic()
+        now = told if told is not None else self._told + monotonic - self._told_at if self._told else self._clock()
         if now < self._told - self._cycle.interval:
             log.warning("the clock went back by %.0f s: what is settled already is not posted again", self._told - now)
-        self._told = now
-        # What is settled is known by Prometheus' clock: no other may tell the backlog that time went back.
-        if told is not None or self._backlog.account.origin is None:
-            self._cycle.in_force(self._selection.current, now)
+            self._stuck = False  # that was of another time; the backlog must hear of this one
+        self._told, self._told_at = now, monotonic
+        self._cycle.in_force(self._selection.current, now)
         return now
 
     def _until_alarm(self) -> float:
@@ -166,22 +169,19 @@ class Turns:
 
     def _work_off(self, report: Report | None) -> None:
         """Expire, and repair until the next alarm; not where the newest cycle got nothing through. ``report`` is of it."""
-        accepted = report is not None and report.outcomes.get(Outcome.ACCEPTED)
-        # What is accepted for the newest grid time shows that the service's clock agrees with ours.
-        if report and accepted and (expired := self._backlog.expire(report.time - self._limit)):
-            log.error(f"{expired} cycles expired: they waited for more than {self._limit / 3600:g} h")  # noqa: G004
         if report:
-            self._stuck = report.settlement is Settlement.WAITING and not accepted
-        if self._stuck:
+            expire(self._backlog, report, self._limit)
+            self._stuck = report.settlement is Settlement.WAITING and not report.outcomes.get(Outcome.ACCEPTED)
+        # What Prometheus has not scraped yet would have no data for ever: only its own clock says how far that is.
+        now = None if self._stuck else self._cycle.now()
+        if now is None:
             return
         # What waits still of the newest cycle was tried just now, for as long as there was time.
         last = report.time - self._cycle.interval if report else math.inf
         done: Counter[Settlement] = Counter()
         points, problem = 0, ""
         until = self._cycle.patience.monotonic() + self._until_alarm()
-        for number, part in enumerate(
-            self._repair.reports(self._cycle.newest(self._told), until, within=(-math.inf, last))
-        ):
+        for number, part in enumerate(self._repair.reports(self._cycle.newest(now), until, within=(-math.inf, last))):
             done[part.settlement] += 1
             points += part.outcomes.get(Outcome.ACCEPTED, 0)
             problem = "; ".join(part.problems)
@@ -202,6 +202,15 @@ class Turns:
         if report.outcomes and report.absent != self._absent:
             self._absent = report.absent
             tell_absent(report)
+
+
+def expire(backlog: Backlog, newest: Report, limit: float) -> None:
+    """Give up what has waited for longer than ``limit`` (s), once the newest cycle, of that report, was accepted.
+
+    That shows that the service's clock agrees with ours.
+    """
+    if newest.outcomes.get(Outcome.ACCEPTED) and (expired := backlog.expire(newest.time - limit)):
+        log.error(f"{expired} cycles expired: they waited for more than {limit / 3600:g} h")  # noqa: G004 — each counts
 
 
 def tell(report: Report) -> None:

@@ -46,9 +46,8 @@ class Web:
         board: Board,
         registry: CollectorRegistry,
         interval: float,
-        clock: Callable[[], float],
     ) -> None:
-        pages = _Pages(board, registry, interval, clock)
+        pages = _Pages(board, registry, interval)
 
         class Handler(_Handler):
             reply = pages.reply
@@ -88,12 +87,10 @@ class _Pages:
         board: Board,
         registry: CollectorRegistry,
         interval: float,
-        clock: Callable[[], float],
     ) -> None:
         self._board = board
         self._registry = registry
         self._interval = interval
-        self._clock = clock
 
     def reply(self, path: str) -> Reply:
         """The reply to a GET."""
@@ -105,7 +102,7 @@ class _Pages:
         if path == "/metrics":
             return HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(self._registry)
         if path == "/livez":
-            silent = self._clock() - self._board.last_turn
+            silent = self._board.silent()
             # Two intervals of grace: a turn may take a whole one, and the next may just be about to begin.
             return _probe(
                 silent <= 3 * self._interval + 30,

@@ -112,16 +112,19 @@ class Backlog:
         if not eras or (eras.current.interval, eras.current.digest) != (step, digest):
             since = eras.grid_before(moment) if eras else moment // step * step
             self._books.record("era", since, step, digest, text, sync=True)
-        self._fell_due(moment)
 
     def selection(self, digest: str) -> str:
         """The text of the metrics.json that a gap was, or is, to be asked for with."""
         return self._books.ledger.selections[digest]
 
     def gap(self, time: float) -> Gap | None:
-        """What to ask for at ``time``, the end of a run included; None where it is settled."""
+        """What to ask for at ``time``, the end of a run included; None where it is settled. It falls due by that."""
+        self._fell_due(_ms(time))
+        return self.hole(time)
+
+    def hole(self, time: float) -> Gap | None:
+        """The same of a time that may lie ahead."""
         ledger, end = self._books.ledger, _ms(time)
-        self._fell_due(end)
         if end in ledger.spans:
             return None
         start = ledger.cell_start(end)
@@ -131,7 +134,9 @@ class Backlog:
     def gaps(self, newest: float) -> Iterator[Gap]:
         """All grid times up to ``newest`` that are not settled, oldest first."""
         books, moment = self._books, _ms(newest)
-        if books.ledger.spans.floor > moment + _AHEAD:
+        # What was accepted for a later time shows that it is this moment that is wrong.
+        wrong = (books.ledger.last_delivered or 0) > moment + _AHEAD
+        if books.ledger.spans.floor > moment + _AHEAD and not wrong:
             log.warning("the clock was more than two hours ahead, and is right again: what falls due now is new")
             books.record("back", moment)
         books.ledger.newest = edge = books.ledger.eras.grid_before(moment)
@@ -204,11 +209,11 @@ class Backlog:
                 taken.append(order)
         return taken
 
-    def leftovers(self) -> Iterator[OpenCycle]:
-        """The cycles that left batches over, oldest first; each is read from disk when its turn comes."""
+    def leftovers(self, wanted: Callable[[float], bool] = lambda _: True) -> Iterator[OpenCycle]:
+        """The cycles that left batches over, oldest first; each whose T is wanted is read from disk when its turn comes."""
         held = self._books.ledger.held
-        for _, cycle in sorted((one.time, cycle) for cycle, one in held.items() if one.kept):
-            if cycle in held and (opened := reopened(self._books, cycle)):
+        for time, cycle in sorted((one.time, cycle) for cycle, one in held.items() if one.kept):
+            if cycle in held and wanted(time / 1000) and (opened := reopened(self._books, cycle)):
                 yield opened
 
     def _again(self, order: Order, name: str = "") -> None:

@@ -114,6 +114,8 @@ class OsFiles:
 def _write(path: Path, mode: str, data: bytes, *, sync: bool, whence: int = os.SEEK_SET) -> None:
     with path.open(mode) as file:
         file.seek(0, whence)
+        if mode == "wb":
+            os.fchmod(file.fileno(), 0o644)  # whatever the umask: the folder alone is private, and has one user
         file.write(data)
         file.flush()
         if sync:

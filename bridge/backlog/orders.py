@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,6 +13,8 @@ from bridge.backlog.files import Files
 from bridge.backlog.journal import line, lines
 from bridge.backlog.store import ORDER
 from bridge.errors import BridgeError
+
+log = logging.getLogger(__name__)
 
 
 class Order(NamedTuple):
@@ -51,8 +54,9 @@ def left(folder: Path, files: Files) -> Iterator[tuple[str, Order | None]]:
             data = files.read(folder / name)
         except FileNotFoundError:
             continue
-        except OSError:
-            data = b""
+        except OSError as error:
+            log.error("%s cannot be read, and is not done: %s", folder / name, error.strerror)  # noqa: TRY400
+            continue
         yield name, _order(data)
 
 

@@ -11,8 +11,8 @@ from bridge.backlog.spans import Spans
 class Stretch(NamedTuple):
     """(start, end] in epoch s, at edges of cells, and the cells in it.
 
-    ``settled`` ones are not asked for again: delivered, without data, expired, unknown, or leaving batches over that
-    are posted again. ``waiting`` ones will be asked for. The others were never begun: what was no task of the bridge.
+    ``settled`` ones are not asked for again: delivered, without data, expired, or unknown. ``waiting`` ones will be asked
+    for, or left batches over that will be posted. The others were never begun: what was no task of the bridge.
     """
 
     start: float
@@ -31,10 +31,11 @@ def stretch(ledger: Ledger, start: int, end: int) -> Stretch:
     unsettled = Spans(start, (eras.around(*span) for span in ledger.unbegun.within(start, end)))
     for span in waiting.within(start, end):
         unsettled.add(*span)
+    left = sum(one.kept and start < one.time <= end for one in ledger.held.values())
     return Stretch(
         start / 1000,
         end / 1000,
         cycles=eras.count(start, end),
-        settled=sum(eras.count(*span) for span in unsettled.holes(end)),
-        waiting=sum(eras.count(*span) for span in waiting.within(start, end)),
+        settled=max(0, sum(eras.count(*span) for span in unsettled.holes(end)) - left),
+        waiting=sum(eras.count(*span) for span in waiting.within(start, end)) + left,
     )

@@ -171,6 +171,7 @@ def once(
         if report is None:
             print(f"the cycle of {turns.utc(newest)} is settled already: nothing was posted", file=sys.stderr)
             return 0
+        turns.expire(parts.backlog, report, settings.backfill_limit)
         if dry_run and report.settlement is Settlement.SETTLED:
             print(f"dry run: {report.read} points read, nothing was posted", file=sys.stderr)
         else:

@@ -66,12 +66,12 @@ def _do_it(
         start, end, *_ = stretch = backlog.stretch(start, end)
         backlog.again(start, end, repeat=_agreed(stretch, backlog.account, ask))
         before, begun = backlog.account, time.monotonic()
-        if not backfill.waiting(backlog, start, end):
+        if not backlog.stretch(start, end).waiting:
             return _nothing()
         print("Ctrl-C ends it after the cycle under way; it can be gone on with")
         steps = backfill.post(parts.cycle, newest, start, end)
         interruptible(lambda: show_progress(steps), stop, leave_bar)
-        left = backfill.waiting(backlog, start, end)
+        left = backlog.stretch(start, end).waiting
         code = _told(Result.between(before, backlog.account, time.monotonic() - begun))
         if left:
             how = "give the command again, and do not post again what is settled, to go on"

@@ -72,9 +72,13 @@ class Cycle:
         except PrometheusError:
             return None
 
-    def newest(self, now: float | None = None) -> float:
-        """The newest grid time that is due at ``now``; by our own clock where Prometheus told none."""
-        return self._asking.newest(self.patience.clock() if now is None else now)
+    def newest(self, now: float) -> float:
+        """The newest grid time that is due at ``now``, by Prometheus' clock."""
+        return self._asking.newest(now)
+
+    def landed(self, now: float) -> float:
+        """The same without a grid: what fell due by then had its turn, whatever the interval was."""
+        return self._asking.landed(now)
 
     def in_force(self, selection: Selection, now: float) -> None:
         """Send this selection from the next grid time on."""
@@ -103,13 +107,13 @@ class Cycle:
     def post_again(self, leftover: OpenCycle, deadline: float) -> Report:
         """Post what was left over of a cycle, once. The Report's points are those of its batches."""
         begun = self.patience.monotonic()
-        receipts = self._posting.deliver(leftover, deadline, patient=False)
-        return self._count(_report(leftover, receipts, leftover.end()), begun)
+        receipts, settlement = _post(self._posting, leftover, deadline, patient=False)
+        return self._count(_report(leftover, receipts, settlement), begun)
 
     def close(self, tried: float, seen: tuple[float, str] | None, seconds: float) -> Report | None:
         """Close the account at the end of a run: one more row a series, up to now; None where there is nothing.
 
-        ``tried`` is the newest grid time that had its turn, ``seen`` when and what stood on Triton's port last. The next
+        What fell due by ``tried`` had its turn; ``seen`` is when and what stood on Triton's port last. The next
         start goes on from what was counted and seen.
         """
         asking, begun = self._last_asking, self.patience.monotonic()
@@ -174,8 +178,8 @@ class Cycle:
                 not_finite=unsent[Outcome.NOT_FINITE],
                 left_out=unsent[Outcome.LEFT_OUT],
             )
-            receipts = posting.deliver(cycle, deadline, patient=patient)
-            report = _report(cycle, receipts, cycle.end(), problems)
+            receipts, settlement = _post(posting, cycle, deadline, patient=patient)
+            report = _report(cycle, receipts, settlement, problems)
             report = replace(report, outcomes={**report.outcomes, **unsent})
         return self._count(
             replace(report, series=reading.series, absent=reading.absent, left_out=reading.left_out), begun
@@ -194,6 +198,15 @@ class Cycle:
         count.posts.inc(report.posts)
         count.sent_bytes.inc(report.sent_bytes)
         return report
+
+
+def _post(posting: Posting, cycle: OpenCycle, deadline: float, *, patient: bool) -> tuple[list[Receipt], Settlement]:
+    try:
+        receipts = posting.deliver(cycle, deadline, patient=patient)
+    except Exception:
+        cycle.end()  # whatever failed: it waits, and is not under way for ever
+        raise
+    return receipts, cycle.end()
 
 
 def _unsent(reading: Reading) -> dict[Outcome, int]:

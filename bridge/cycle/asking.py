@@ -77,7 +77,11 @@ class Asking:
 
     def newest(self, now: float) -> float:
         """The newest grid time of which every scrape has landed at ``now``, as far as is known yet."""
-        return math.floor((now - self._settle_delay) / self._terms.interval) * self._terms.interval
+        return math.floor(self.landed(now) / self._terms.interval) * self._terms.interval
+
+    def landed(self, now: float) -> float:
+        """Up to when every scrape has landed at ``now``, as far as is known yet."""
+        return now - self._settle_delay
 
     def settle(self, time: float) -> float | None:
         """Wait until every scrape begun by T has landed: the deadline for its work, a reading of ``monotonic``.
@@ -175,12 +179,14 @@ class Asking:
         )
         found: dict[Kind, list[Series]] = {kind: [] for kind in Kind}
         expressions: dict[str, list[Series]] = {}
+        begun = self._patience.monotonic()
+        half = begun + (due.deadline - begun) / 2
         for question in questions(due.selection, window, match=terms.match, check_age=check_age):
             if question.entry is None:
                 found[question.kind] += ask(question)
                 continue
             try:
-                expressions[question.entry.name] = self._ask_once(question, due)
+                expressions[question.entry.name] = self._ask_once(question, due, half)
             except PrometheusError as error:  # one bad query never holds up the others
                 problems.append(f"{question.entry.place}.query: {error}")
         answers = Answers(
@@ -209,8 +215,13 @@ class Asking:
         fresh = None if answers.fresh is None else answers.fresh | (seen.samples or {}).keys()
         return replace(answers, values=sightings.replaced(answers.values, seen, names), fresh=fresh)
 
-    def _ask_once(self, question: Question, due: Due) -> list[Series]:
-        """The answer to a query of the user's own, which may be slow or wrong for ever: no second try."""
+    def _ask_once(self, question: Question, due: Due, until: float) -> list[Series]:
+        """The answer to a query of the user's own, which may be slow or wrong for ever: no second try.
+
+        After ``until`` it is not asked: all other points need time too, to be posted.
+        """
+        if self._patience.monotonic() >= until:
+            raise PrometheusError("not asked: those before it took half of the time")
         series = self._source.ask(question.expr, due.time)
         if any(len(found.samples) > 1 for found in series):
             raise PrometheusError("it gives a range of samples and not one value a series: wrap it in a function")

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from bridge.errors import PrometheusError, PrometheusRefused
+from bridge.errors import PrometheusError, PrometheusRefused, PrometheusUnreachable
 from bridge.points import Receipt
 from bridge.retry import RetryDetails, policy
 
@@ -44,8 +44,10 @@ class Patience:
     def ask(self, question: Callable[[], T], deadline: float, *, refused: T | None = None) -> T:
         """Ask Prometheus until there is an answer; ``refused`` is it where this Prometheus does not know the question.
 
-        Raises the last PrometheusError at the deadline (a reading of ``monotonic``).
+        Raises the last PrometheusError at the deadline (a reading of ``monotonic``); after that nothing is asked.
         """
+        if self.monotonic() >= deadline:
+            raise PrometheusUnreachable("no time was left to ask Prometheus: its answers were slow")
         try:
             return self._retry(question, deadline, on=_worth_asking_again)
         except PrometheusRefused:

@@ -267,10 +267,6 @@ def _written(value: object, *, secret: bool) -> str:
         return f"Authorization=AAD;ClientId={value.client_id}" if value.client_id else "Authorization=AAD"
     if isinstance(value, dict):
         return ",".join(f"{key}={'***' if secret else item}" for key, item in value.items())
-    if secret:
-        return "***"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return f"{value:.3f}" if value > 1e9 else format_duration(value)  # a moment, or a duration
-    return str(value)
+    if isinstance(value, float) and value < 1e9:  # else it is a moment
+        return format_duration(value)
+    return "***" if secret else str(value).lower() if isinstance(value, bool) else str(value)

@@ -66,7 +66,7 @@ def test_what_was_never_begun_is_posted_oldest_first(bridge: Bridge) -> None:
 
     assert post(bridge) == [Progress(done, CYCLES) for done in (*range(CYCLES + 1), CYCLES)]
     assert values(bridge) == list(range(CYCLES))
-    assert backfill.waiting(bridge.backlog, START, T) == 0
+    assert bridge.backlog.stretch(START, T).waiting == 0
 
 
 def test_nothing_but_the_stretch_is_posted(bridge: Bridge) -> None:

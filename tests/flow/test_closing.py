@@ -250,6 +250,20 @@ def test_grid_times_that_had_no_turn_before_the_end_are_counted_with_it(
     assert bridge.own("backlog_cycles") == 0
 
 
+def test_an_end_before_the_first_turn_takes_in_no_grid_time_that_waited_before(
+    make_bridge: MakeBridge, tmp_path: Path
+) -> None:
+    """A bridge that was down for ten minutes and is told to stop while it starts."""
+    bridge = make_bridge(GAIN, now=T + 10 * INTERVAL + 20, target=TARGET, folder=tmp_path)
+    samples = [(T - 75 + 15 * n, n) for n in range(48)]
+    bridge.prometheus.add("c", samples, model="a")
+    bridge.prometheus.scrape([time for time, _ in samples])
+    bridge.turns().close((T + 10 * INTERVAL + 20, exposition(60)), 5.0)
+
+    assert sums(bridge) == [60 - 45]
+    assert next(bridge.backlog.gaps(T + 10 * INTERVAL)).time == T
+
+
 def test_an_interval_that_begins_after_its_last_scrape_is_not_without_data(
     make_bridge: MakeBridge, tmp_path: Path
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 from bridge.backlog import Backlog
 from bridge.cycle import Patience
 from bridge.cycle.posting import Posting
-from bridge.points import Batch, Condition, Outcome, Receipt, Settlement
+from bridge.points import Batch, Condition, Outcome, Receipt, Series, Settlement
 from tests.flow.conftest import INTERVAL, Bridge, MakeBridge, T
 from tests.scripted.clock import Clock
 
@@ -165,6 +165,38 @@ def test_a_query_that_never_answers_well_holds_up_no_other(make_bridge: MakeBrid
 
     assert (report.settlement, len(bridge.rows("m"))) == (Settlement.SETTLED, 1)
     assert report.problems[0].startswith("metrics.json: customMetrics[1].query: ")
+
+
+def test_queries_that_are_slow_leave_time_to_post_all_other_points(
+    make_bridge: MakeBridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queries = [{"query": f"slow({n})", "name": f"slow{n}"} for n in range(12)]
+    bridge = make_bridge(*queries, "m", now=T + 5)
+    bridge.prometheus.add("m", [(T - 5, 1)])
+    source = bridge.cycle._asking._source
+    ask = source.ask
+
+    def slow(expr: str, at: float) -> list[Series]:
+        bridge.clock.sleep(10 if expr.startswith("slow") else 0)
+        return ask(expr, at)
+
+    monkeypatch.setattr(source, "ask", slow)
+    report = bridge.run()
+
+    assert (report.settlement, len(bridge.rows("m"))) == (Settlement.SETTLED, 1)
+    assert bridge.clock.now < T + INTERVAL
+    assert "not asked: those before it took half of the time" in report.problems[-1]
+
+
+def test_after_the_deadline_nothing_is_asked(make_bridge: MakeBridge) -> None:
+    """A repair must end before the next alarm, however slow Prometheus is."""
+    bridge = make_bridge("m", now=T + 5)
+    gap = bridge.backlog.gap(T)
+    assert gap
+    report = bridge.cycle.repair(gap, bridge.cycle.patience.monotonic())
+
+    assert (report.settlement, bridge.prometheus.asked) == (Settlement.WAITING, [])
+    assert "no time was left to ask" in report.problems[0]
 
 
 def test_a_query_that_gives_a_range_is_refused(make_bridge: MakeBridge) -> None:

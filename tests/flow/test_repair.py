@@ -11,7 +11,7 @@ import pytest
 
 from bridge.account import Gap
 from bridge.backlog import Backlog
-from bridge.points import Outcome, Report
+from bridge.points import Outcome, Report, Settlement
 from bridge.repair import Repair
 from tests.flow.conftest import INTERVAL, Bridge, MakeBridge, T
 
@@ -116,18 +116,52 @@ def test_what_always_fails_rests_and_holds_up_no_other(make_bridge: MakeBridge) 
 
 
 def test_a_repair_ends_before_the_next_alarm(waiting: Bridge, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A part that takes 25 s is begun where a minute is left, and not where less than that is."""
-    repair = waiting.cycle.repair
+    """A part that takes half a minute is begun where there is time for it, and Triton's rest after it ends in time."""
+    repair, run, begun = waiting.cycle.repair, waiting.cycle.run, {}
 
     def slow(gap: Gap, deadline: float) -> Report:
-        waiting.clock.sleep(25)
+        waiting.clock.sleep(30)
         return repair(gap, deadline)
 
+    def told(time: float) -> Report | None:
+        begun[time] = waiting.clock()
+        return run(time)
+
     monkeypatch.setattr(waiting.cycle, "repair", slow)
+    monkeypatch.setattr(waiting.cycle, "run", told)
     waiting.turns().turn()
 
-    assert values(waiting) == [2, 3, 0]
-    assert waiting.clock.now < T + 4 * INTERVAL
+    assert values(waiting)[:3] == [2, 3, 0]
+    assert begun[T + 4 * INTERVAL] <= T + 4 * INTERVAL
+
+
+def test_a_fault_of_the_bridge_in_one_part_holds_up_no_other(
+    waiting: Bridge, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    repair = waiting.cycle.repair
+    monkeypatch.setattr(waiting.cycle, "repair", lambda gap, until: 1 / 0 if gap.time == T else repair(gap, until))
+    waiting.turns().turn()
+
+    assert values(waiting) == [2, 3, 1]
+    assert "a repair failed by a fault of the bridge itself" in caplog.text
+
+
+def test_a_fault_in_the_middle_of_a_post_leaves_one_cycle_that_waits(
+    waiting: Bridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = waiting.turns()
+    with monkeypatch.context() as broken:
+        broken.setattr(waiting.delivery, "post", lambda *_, **__: 1 / 0)
+        for _ in range(3):
+            loop.turn()
+    account = waiting.backlog.account
+    assert account.cycles[Settlement.WAITING] == waiting.own("backlog_cycles")
+    assert account.read == len(account.details), "not once more for each try"
+
+    for minute in (4, 5, 6):
+        waiting.clock.now = T + minute * INTERVAL
+        loop.turn()
+    assert {0, 1, 2, 3} == set(values(waiting))
 
 
 def test_one_part_that_hung_does_not_end_all_repair(waiting: Bridge) -> None:
@@ -225,6 +259,32 @@ def test_a_clock_that_is_three_days_ahead_gives_up_nothing(
         bridge.clock.now = T + minute * INTERVAL
         loop.turn()
     assert sorted(values(bridge)) == [0, 1, 2, 3], "the pause that the wrong clock was told lasts a minute, not days"
+
+
+def test_a_clock_that_is_hours_behind_after_a_restart_repeats_nothing(make_bridge: MakeBridge, tmp_path: Path) -> None:
+    """What was accepted for a later time shows which clock is wrong."""
+    bridge = gaps(make_bridge("m", now=T, scraped=False, folder=tmp_path), 4)
+    bridge.turns().turn()
+    bridge.clock.now = T + INTERVAL
+    bridge.turns().turn()
+    bridge.backlog.close()
+
+    again = gaps(make_bridge("m", now=T - 3 * HOUR, begun=None, scraped=False, folder=tmp_path), 4)
+    loop = again.turns()
+    for now in (T - 3 * HOUR, T + INTERVAL, T + 2 * INTERVAL):
+        again.clock.now = now
+        loop.turn()
+    assert (values(bridge), values(again)) == ([0, 1], [2])
+
+
+def test_only_prometheus_clock_says_how_far_a_repair_may_go(waiting: Bridge) -> None:
+    """Ours may be ahead; what Prometheus has not scraped yet would have no data for ever."""
+    waiting.prometheus.clock = lambda: waiting.clock() - 3 * INTERVAL
+    waiting.prometheus.failures = [(503, b"not now")]
+    loop = waiting.turns()
+    loop.turn()
+
+    assert values(waiting) == []
 
 
 def test_a_clock_that_went_back_repeats_nothing_and_goes_on_when_time_has_caught_up(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bridge.daemon import _schedule
+from bridge.daemon import _schedule, mind_the_clock
 from examples.stack import wait
 
 
@@ -63,6 +63,26 @@ def test_a_turn_that_lasts_is_never_joined_by_a_second(job: Any, held: Turns, ca
     wait(lambda: "is still under way at this grid time" in caplog.text, "no overlap was told")
 
     assert (held.begun, held.most, job.max_instances) == (1, 1, 1)
+
+
+def test_a_clock_that_jumps_by_half_a_century_costs_one_alarm(job: Any) -> None:
+    """A machine without a clock of its own begins in 1970. Each second of it would be a missed alarm."""
+    job.modify(next_run_time=datetime(1970, 1, 1, tzinfo=timezone.utc))
+
+    assert len(job._get_run_times(datetime.now(timezone.utc))) == 1
+
+
+def test_a_clock_that_was_set_back_does_not_silence_the_alarm(job: Any, held: Turns) -> None:
+    held.let_go.set()
+    wait(lambda: held.begun, "no turn")
+    stop = threading.Event()
+    job.modify(next_run_time=datetime.now(timezone.utc) + timedelta(hours=1))
+    begun = held.begun
+    minding = threading.Thread(target=mind_the_clock, args=(job, 1.0, stop))
+    minding.start()
+    wait(lambda: held.begun > begun, "the alarm waits for time to catch up")
+    stop.set()
+    minding.join()
 
 
 def test_alarms_that_were_slept_through_ring_once(job: Any) -> None:

@@ -105,6 +105,26 @@ def test_a_gap_is_an_error_line_and_never_called_delivered(
     assert "settled" not in caplog.text
 
 
+def test_a_selection_that_changed_while_prometheus_was_away_counts_from_then_on(make_bridge: MakeBridge) -> None:
+    bridge = make_bridge("m", now=T)
+    for name in ("m", "n"):
+        bridge.prometheus.add(name, [(T + minute * INTERVAL - 5, minute) for minute in range(6)])
+    bridge.prometheus.scrape([T + minute * INTERVAL - 5 for minute in range(6)])
+    loop = bridge.turns()
+    loop.turn()
+    bridge.file.write_text('{"customMetrics": ["n"]}')
+    bridge.prometheus.failures = [(503, b"away")] * 1000
+    for minute in (1, 2):
+        bridge.clock.now = T + minute * INTERVAL
+        loop.turn()
+    bridge.prometheus.failures = []
+    bridge.clock.now = T + 4 * INTERVAL
+    loop.turn()
+
+    assert [row["value"] for row in bridge.rows("m")] == [0, 1]
+    assert sorted(row["value"] for row in bridge.rows("n")) == [2, 3, 4]
+
+
 def test_a_changed_selection_is_sent_from_the_next_grid_time_on(
     make_bridge: MakeBridge, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -148,3 +168,21 @@ def test_a_changed_selection_is_sent_from_the_next_grid_time_on(
     assert "added: n; removed: m" in caplog.text
     assert "was changed and cannot be used: metrics.json: line 1 column" in caplog.text
     assert caplog.text.count("cannot be used") == 1
+
+
+def test_a_bridge_that_began_hours_ahead_begins_anew_when_its_clock_is_right(make_bridge: MakeBridge) -> None:
+    """The service takes nothing of that time; waiting for it would be an outage of as many hours."""
+    ahead = 3 * 3600.0
+    bridge = make_bridge("m", now=T + ahead, begun=None, scraped=False)
+    true = [T]
+    bridge.sandbox._endpoint.now = lambda: true[0]
+    times = [T + hours + 15 * n for hours in (0, ahead) for n in range(40)]
+    bridge.prometheus.add("m", [(time, time - T) for time in times])
+    bridge.prometheus.scrape(times)
+    loop = bridge.turns()
+    for minute in range(8):
+        true[0] = T + minute * INTERVAL
+        bridge.clock.now = true[0] + (ahead if minute < 3 else 0)
+        loop.turn()
+
+    assert sorted(values(bridge)) == [180, 240, 300, 360, 420]

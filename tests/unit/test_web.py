@@ -26,10 +26,12 @@ class Site:
     def __init__(self) -> None:
         self.clock = Clock(1000.0)
         self.backlog = Backlog(None)
-        self.board = Board(self.clock, lambda: Memory(self.backlog.account, problems=("a file is damaged",)))
+        self.board = Board(
+            self.clock, lambda: Memory(self.backlog.account, problems=("a file is damaged",)), self.clock
+        )
         self.instruments = Instruments("0.1", lambda: self.backlog.account, lambda: self.backlog.durable)
         registry = self.instruments.registry
-        self.web = Web("127.0.0.1", 0, board=self.board, registry=registry, interval=60.0, clock=self.clock)
+        self.web = Web("127.0.0.1", 0, board=self.board, registry=registry, interval=60.0)
 
     def deliver(self) -> None:
         """A cycle of three points, one of them rejected."""

@@ -238,6 +238,6 @@ def test_whatever_is_wanted_again_the_account_adds_up(data: st.DataObject) -> No
             low,
             high,
             cycles=(high - low) // 60,
-            settled=len(model.of("settled", low, high)) + len(model.of("left", low, high)),
-            waiting=len(model.of("open", low, high)),
+            settled=len(model.of("settled", low, high)),
+            waiting=len(model.of("open", low, high)) + len(model.of("left", low, high)),
         )

@@ -395,7 +395,9 @@ def test_what_nobody_takes_any_more_is_given_up_and_counted(start: Callable[...,
         (660, Settlement.EXPIRED, 17),
     ]
     assert backlog.expire(799) == 0, "once"
-    assert start(900).account == account
+    again = start(900)
+    assert times(again, 900) == [840, 900]
+    assert again.account == account
 
 
 def test_nothing_is_given_up_before_its_time(backlog: Backlog) -> None:
