@@ -129,6 +129,8 @@ class Cycle:
             # A grid time that passed meanwhile is counted with the rest. On its own it might be asked for too early: a
             # scrape that lands late, with an earlier time, would be in neither row.
             while gap.start > tried and (before := self.backlog.gap(gap.start)):
+                if before.digest != gap.digest:  # one row cannot be of two selections: the next start asks for it
+                    break
                 gap = gap._replace(start=before.start)
             due = asking.due(gap, self._selection(gap), asked_until)
             if end - gap.start > due.window.interval:

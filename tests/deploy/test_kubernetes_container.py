@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from bridge.backlog import Backlog
 from bridge.instruments import Instruments
 from bridge.selection import parse
-from bridge.status import Board
+from bridge.status import Board, Memory
 from bridge.web import Web
 from examples.stack import ROOT, free_ports
 from tests.deploy.manifests import NAME, Manifests, containers, only, pod
@@ -104,8 +105,10 @@ def clock() -> Clock:
 @pytest.fixture
 def web(clock: Clock) -> Iterator[Web]:
     """The bridge's own server, with an interval of 60 s."""
-    registry = Instruments("0").registry
-    web = Web("127.0.0.1", 0, board=Board(clock), registry=registry, interval=60.0, clock=clock)
+    backlog = Backlog(None)
+    board = Board(clock, lambda: Memory(backlog.account), clock)
+    registry = Instruments("0", lambda: backlog.account, lambda: backlog.durable).registry
+    web = Web("127.0.0.1", 0, board=board, registry=registry, interval=60.0)
     yield web
     web.close()
 

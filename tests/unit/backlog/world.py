@@ -86,6 +86,8 @@ class World:
     def order(self) -> None:
         """Another process asks for three cycles before the first start, and must not be forgotten."""
         start = self.origin - 3 * INTERVAL
+        if start < 0:
+            return
         Backlog(FOLDER, clock=lambda: self.now, files=self.disk).order(start, self.origin, repeat=False)
         self.asked = start
 
