@@ -7,9 +7,6 @@ NAME := triton-bridge
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' bridge/__init__.py)
 export PYTHON
 
-# Of the tests that PYTEST_ARGS choose, one of the two groups may have none; pytest exits with 5 then.
-none_chosen = $(if $(PYTEST_ARGS),|| test $$? -eq 5)
-
 .PHONY: help
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -20,8 +17,7 @@ demo: .venv/.runtime tools-ready ## real Triton, real Prometheus, the bridge, an
 
 .PHONY: test
 test: .venv/.dev tools-ready ## unit, flow and live tests (PYTEST_ARGS="-k reset" for some)
-	@$(BIN)/python -m pytest -n auto --dist loadfile tests/unit tests/flow tests/deploy $(PYTEST_ARGS) $(none_chosen)
-	@$(BIN)/python -m pytest tests/live $(PYTEST_ARGS) $(none_chosen)
+	@$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: test-image
 test-image: .venv/.dev tools-ready ## tests of the containers, with a real Docker engine (PYTEST_ARGS="-k stop" for some)

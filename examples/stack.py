@@ -55,7 +55,8 @@ def free_ports(number: int) -> list[int]:
     """Distinct ports that nothing listens on at this moment."""
     found: list[int] = []
     with ExitStack() as held:
-        for port in random.sample(_PORTS, len(_PORTS)):
+        # Not the module's own generator: whoever seeds it (as hypothesis does) would give two processes the same ports.
+        for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
             if len(found) == number:
                 break
             probe = held.enter_context(socket.socket())
