@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import NamedTuple
 
 from bridge.points import Outcome, Rejection, Settlement
@@ -31,6 +32,18 @@ class Detail:
     outcomes: Mapping[Outcome, int]
 
 
+class Fate(str, Enum):
+    """What became of a stretch of time: of its cycles, all alike. The first three are settled."""
+
+    DELIVERED = "delivered"
+    REPAIRED = "repaired"  # later than in its own turn
+    REJECTED = "rejected"  # but some points, which the service did not take
+    NO_DATA = "no_data"
+    WAITING = "waiting"
+    EXPIRED = "expired"
+    UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True)
 class Account:
     """What became of every cycle and every point since ``origin`` (epoch s; None: nothing has begun), over restarts.
@@ -42,7 +55,8 @@ class Account:
 
     ``details`` and ``rejections`` (with T, epoch s) are the newest, newest first. ``oldest_waiting`` (its T) and
     ``last_delivered`` (the newest T of which a point was accepted) are in epoch s. ``unknown`` are stretches (start,
-    end] of which damage leaves open what was delivered: nothing is asked for there, unless by hand.
+    end] of which damage leaves open what was delivered: nothing is asked for there, unless by hand. ``timeline`` is what
+    became of the last two days, as stretches (start, end], oldest first; where there is none, nothing was due.
     """
 
     origin: float | None
@@ -57,6 +71,7 @@ class Account:
     details: tuple[Detail, ...]
     rejections: tuple[tuple[float, Rejection], ...]
     unknown: tuple[tuple[float, float], ...]
+    timeline: tuple[tuple[float, float, Fate], ...] = ()
 
     @property
     def due(self) -> int:

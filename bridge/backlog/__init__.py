@@ -5,9 +5,11 @@ Prometheus keeps the data of an outage; kept here is what is settled, and the ba
 __init__    the facade
 open_cycle  the batches of one cycle, around their posts
 books       the ledger and its folder, kept as one
-ledger      events → what is settled, what waits, the account (pure; its nouns: ``bridge.account``)
+ledger      events → what is settled, what waits (pure)
+statement   a ledger → the account (pure; its nouns: ``bridge.account``)
 stretch     how much of some time is settled (pure)
 held        the batches of a cycle (pure)
+chronicle   what became of the last two days (pure)
 eras        intervals and selections, from when on (pure)
 spans       sets of moments (pure)
 journal     a ledger and its events ↔ lines of text (pure)
@@ -27,7 +29,6 @@ from pathlib import Path
 from bridge.account import Account, Detail, Gap
 from bridge.backlog.books import Books
 from bridge.backlog.files import Files, OsFiles
-from bridge.backlog.ledger import READING
 from bridge.backlog.open_cycle import OpenCycle, begun, reopened
 from bridge.backlog.orders import Order, leave, left
 from bridge.backlog.stretch import Stretch, stretch
@@ -131,6 +132,20 @@ class Backlog:
         (piece, *_) = ledger.eras.pieces(start, end)
         return Gap(start / 1000, end / 1000, piece.era.interval / 1000, piece.era.digest)
 
+    def asked(self, time: float) -> Gap | None:
+        """What was, or is, to be asked for at ``time``, settled or not; None where that is not known (any more)."""
+        ledger, end = self._books.ledger, _ms(time)
+        if not ledger.eras:
+            return None
+        if hole := self.hole(time):
+            return hole
+        begun = {held.time: held.start for held in ledger.held.values()}
+        start = ledger.rows[end].start if end in ledger.rows else begun.get(end, ledger.eras.grid_before(end - 1))
+        if start < next(iter(ledger.eras)).since:  # of an era that is forgotten
+            return None
+        (piece, *_) = ledger.eras.pieces(start, end)
+        return Gap(start / 1000, end / 1000, piece.era.interval / 1000, piece.era.digest)
+
     def gaps(self, newest: float) -> Iterator[Gap]:
         """All grid times up to ``newest`` that are not settled, oldest first."""
         books, moment = self._books, _ms(newest)
@@ -163,11 +178,6 @@ class Backlog:
         """A cycle without posts is done: there was no data, or nothing to send."""
         counts = {outcome.value: count for outcome, count in outcomes.items()}
         self._books.record("settle", _ms(start), _ms(time), settlement.value, counts)
-
-    def wait(self, time: float, outcomes: Mapping[Outcome, int]) -> None:
-        """A cycle was read and nothing of it posted: it stays a gap. ``outcomes`` is empty where it could not be read."""
-        if outcomes:
-            self._books.record("wait", _ms(time), *(outcomes.get(outcome, 0) for outcome in READING))
 
     def stretch(self, start: float, end: float) -> Stretch:
         """How much of (start, end] is settled. Both go down to an edge of a cell; ``end`` is not later than now."""

@@ -13,6 +13,7 @@ from bridge.backlog.files import Files
 from bridge.backlog.ledger import Ledger
 from bridge.backlog.recovery import Found, look
 from bridge.backlog.spans import Span
+from bridge.backlog.statement import account
 from bridge.backlog.store import Store
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ class Books:
     def account(self) -> Account:
         """The account as it stands."""
         with self._mutex:
-            return self.ledger.account()
+            return account(self.ledger)
 
     def record(self, kind: str, *values: Any, sync: bool = False, span: Span | None = None) -> None:
         """Take in an event, and write it. ``span`` is what a post may have delivered by it."""

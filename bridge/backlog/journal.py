@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from bridge.backlog.chronicle import Chronicle
 from bridge.backlog.eras import Era, Eras
 from bridge.backlog.held import Held, Parcel, State
 from bridge.backlog.ledger import Ledger, Row
@@ -73,6 +74,7 @@ def dump(ledger: Ledger) -> dict[str, Any]:
         "rejections": [[time, *vars(rejection).values()] for time, rejection in ledger.rejections],
         "unknown": ledger.unknown,
         "orders": list(ledger.orders),
+        "chronicle": ledger.chronicle.dump(),
     }
 
 
@@ -95,6 +97,7 @@ def restore(found: Line | None) -> Ledger | None:
     ledger.rejections.extend((time, Rejection(*values)) for time, *values in saved["rejections"])
     ledger.unknown = [(start, end) for start, end in saved["unknown"]]
     ledger.orders.extend(saved["orders"])
+    ledger.chronicle = Chronicle(saved.get("chronicle"))  # which the first version did not have
     return ledger
 
 

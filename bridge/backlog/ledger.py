@@ -1,4 +1,4 @@
-"""Takes events, one at a time, gives what is settled, what waits, and the account; pure.
+"""Takes events, one at a time, gives what is settled and what waits; pure.
 
 An event is JSON: ``[kind, value, …]``; each kind is a method here. The same events give the same ledger, so what one
 process knew is what the next one reads (``journal``). Times are whole milliseconds since the epoch.
@@ -7,11 +7,11 @@ process knew is what the next one reads (``journal``). Times are whole milliseco
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from heapq import nlargest
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from bridge.account import Account, Detail
+from bridge.account import Fate
+from bridge.backlog.chronicle import Chronicle
 from bridge.backlog.eras import Era, Eras
 from bridge.backlog.held import Held, Outcomes, Parcel, State, batch_file
 from bridge.backlog.spans import Span, Spans
@@ -22,7 +22,7 @@ UNSENT = (Outcome.NOT_FINITE, Outcome.LEFT_OUT)
 READING = (Outcome.WAITING, *UNSENT)
 
 _READINGS_KEPT = 3_000  # of gaps: two days of minutes
-_ROWS_KEPT = 100
+ROWS_KEPT = 100
 _REJECTIONS_KEPT = 300
 _ORDERS_KEPT = 100
 
@@ -56,6 +56,7 @@ class Ledger:
         self.rows: dict[int, Row] = {}  # finished cycles
         self.rejections: deque[tuple[int, Rejection]] = deque(maxlen=_REJECTIONS_KEPT)
         self.unknown: list[Span] = []
+        self.chronicle = Chronicle()
         self.orders: deque[str] = deque(maxlen=_ORDERS_KEPT)  # taken, by their names: a file may outlive it
 
     def apply(self, event: Sequence[Any]) -> list[str]:
@@ -73,47 +74,6 @@ class Ledger:
         """Whether anything would expire that is not later than ``edge``."""
         times = [held.time for held in self.held.values()] + [end for _, end in self.unknown]
         return any(self.spans.holes(edge)) or any(time <= edge for time in times)
-
-    def account(self) -> Account:
-        """The numbers as they stand."""
-        waiting: Outcomes = Counter()
-        for reading in self.readings.values():
-            waiting.update(reading)
-        for held in self.held.values():
-            waiting.update(held.undecided)
-        leftovers = sum(held.kept for held in self.held.values())
-        holes = list(self.spans.holes(self.newest)) if self.eras else []
-        gaps = sum(self.eras.count(*hole) for hole in holes)
-        oldest = [next(self.eras.pieces(*hole)).end for hole in holes[:1]]
-        oldest += [held.time for held in self.held.values() if held.kept]
-        return Account(
-            origin=_seconds(self.origin),
-            cycles={one: self.cycles[one] for one in Settlement} | {Settlement.WAITING: gaps + leftovers},
-            points={one: self.points[one] for one in Outcome if one is not Outcome.WAITING},
-            waiting={one: waiting[one] for one in READING},
-            leftovers=leftovers,
-            possibly_repeated=self.possibly_repeated,
-            unconfirmed=self.unconfirmed,
-            last_delivered=_seconds(self.last_delivered),
-            oldest_waiting=_seconds(min(oldest, default=None)),
-            details=tuple(
-                Detail(row.start / 1000, time / 1000, row.settlement, row.outcomes) for time, row in self._newest_rows()
-            ),
-            rejections=tuple((time / 1000, rejection) for time, rejection in reversed(self.rejections)),
-            unknown=tuple((start / 1000, end / 1000) for start, end in self.unknown),
-        )
-
-    def _newest_rows(self) -> Iterator[tuple[int, Row]]:
-        """The newest cycles, newest first: finished, waiting as gaps, waiting with batches."""
-        held = {one.time: one for one in self.held.values()}
-        for time in nlargest(_ROWS_KEPT, {*self.rows, *self.readings, *held}):
-            if one := held.get(time):
-                outcomes = one.decided + one.unsent + Counter({Outcome.WAITING: one.waiting})
-                yield time, Row(one.start, Settlement.WAITING, outcomes)
-            elif reading := self.readings.get(time):
-                yield time, Row(self.cell_start(time), Settlement.WAITING, reading)
-            else:
-                yield time, self.rows[time]
 
     def _era(self, since: int, interval: int, digest: str, text: str) -> None:
         """An interval and a selection are in force from now on; the first ones set the origin."""
@@ -219,7 +179,9 @@ class Ledger:
 
     def _expire(self, edge: int) -> list[str]:
         """Nobody takes points any more that are not later than ``edge``, an edge of a cell."""
-        self.cycles[Settlement.EXPIRED] += sum(self.eras.count(*hole) for hole in self.spans.holes(edge))
+        for hole in self.spans.holes(edge):
+            self.cycles[Settlement.EXPIRED] += self.eras.count(*hole)
+            self.chronicle.note(*hole, Fate.EXPIRED)
         for time in [time for time in self.readings if time <= edge]:
             reading = self.readings.pop(time)
             outcomes = Counter({one: reading[one] for one in UNSENT})
@@ -242,6 +204,7 @@ class Ledger:
         """Of (start, end] it is not known what was delivered: it is not asked for again, and not in the account."""
         self._due(end)
         self.unknown.append((start, end))
+        self.chronicle.erase(start, end)
         self.spans.add(start, end)
         self.unbegun.uncover(start, end)
         self.readings = {time: reading for time, reading in self.readings.items() if not start < time <= end}
@@ -260,6 +223,7 @@ class Ledger:
         for part in due:
             self.spans.uncover(*part)
             self.unbegun.uncover(*part)
+            self.chronicle.erase(*part)
         self.unknown = [left for low, high in self.unknown for left in Spans(low, due).holes(high)]
         self._begun_at(since for since, _ in due)
         if order:
@@ -269,6 +233,7 @@ class Ledger:
         """The clock was far ahead and came back: nothing later than ``moment`` fell due yet."""
         self.spans.uncover(moment)
         self.unbegun.uncover(moment)
+        self.chronicle.erase(moment)
         self._begun_at([moment])
         self.newest = moment
 
@@ -282,13 +247,10 @@ class Ledger:
 
     def _finish(self, start: int, time: int, settlement: Settlement, outcomes: Outcomes) -> None:
         self.cycles[settlement] += 1
+        self.chronicle.finish(start, time, settlement, outcomes)
         self._show(time, Row(start, settlement, outcomes))
 
     def _show(self, time: int, row: Row) -> None:
         self.rows[time] = row
-        if len(self.rows) > _ROWS_KEPT:
+        if len(self.rows) > ROWS_KEPT:
             del self.rows[min(self.rows)]
-
-
-def _seconds(moment: int | None) -> float | None:
-    return None if moment is None else moment / 1000

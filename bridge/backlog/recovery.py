@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from pathlib import Path
 
 from bridge.backlog.files import Files
@@ -16,6 +15,7 @@ from bridge.backlog.journal import Line, lines, restore
 from bridge.backlog.ledger import Ledger
 from bridge.backlog.spans import Span, Spans
 from bridge.backlog.store import BATCH, JOURNAL, MEMORY, ORDER
+from bridge.times import utc
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Found:
         if start >= end:
             return
         self.ledger.apply(["unknown", start, end])
-        since, until = _utc(start), _utc(end)
+        since, until = utc(start / 1000), utc(end / 1000)
         self.problems.append(
             f"what was delivered from {since} to {until} is not known, and not posted again:"
             f" triton-bridge backfill --start {since} --end {until} would do that"
@@ -142,7 +142,3 @@ def _written(path: Path, files: Files) -> int:
         return round(files.written(path) * 1000)
     except OSError:
         return 0
-
-
-def _utc(moment: int) -> str:
-    return datetime.fromtimestamp(moment / 1000, timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -48,7 +48,7 @@ class Spans:
 
     def uncover(self, start: int, end: int = sys.maxsize) -> None:
         """Cover nothing of (start, end] any more. A floor above ``start`` comes down to it."""
-        if start >= end:
+        if start >= end or (start >= self.floor and not any(low < end and high > start for low, high in self._spans)):
             return
         left: list[Span] = []
         below = (min(self.floor, start) - 1, self.floor)  # stands for all up to the floor

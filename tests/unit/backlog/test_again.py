@@ -25,11 +25,6 @@ def started(disk: Disk, now: float = ORIGIN, interval: float = 60, digest: str =
 
 
 @pytest.fixture
-def disk() -> Disk:
-    return Disk()
-
-
-@pytest.fixture
 def backlog(disk: Disk) -> Backlog:
     """All ten minutes are settled."""
     backlog = started(disk)

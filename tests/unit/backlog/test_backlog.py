@@ -54,6 +54,11 @@ def delivered(backlog: Backlog, time: float, *receipts: Receipt, start: float | 
     return cycle.end()
 
 
+def unposted(backlog: Backlog, time: float, points: int, **unsent: int) -> None:
+    """A cycle that was read, and of which nothing may be posted."""
+    backlog.begin(time - 60, time, [Batch(b"", points, 0)], **unsent).end()
+
+
 def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob("*.gz"))
 
@@ -299,17 +304,16 @@ def test_the_account_is_kept_over_a_restart(start: Callable[..., Backlog]) -> No
         backlog, 660, Receipt(accepted=1), Receipt(rejected=2, rejections=(Rejection("m", {"a": "b"}, "t", 400, "no"),))
     )
     delivered(backlog, 720, Receipt(waiting=(ONE,)))
-    backlog.wait(780, {Outcome.WAITING: 7})
+    unposted(backlog, 780, 7)
     before = backlog.account
 
     assert start().account == before
 
 
 def test_a_gap_counts_by_its_last_reading(backlog: Backlog) -> None:
-    backlog.wait(660, {Outcome.WAITING: 7, Outcome.NOT_FINITE: 1})
-    backlog.wait(660, {})
-    assert backlog.account.read == 8, "what could not be read is no reading"
-    backlog.wait(660, {Outcome.WAITING: 5, Outcome.LEFT_OUT: 2})
+    unposted(backlog, 660, 7, not_finite=1)
+    assert backlog.account.read == 8
+    unposted(backlog, 660, 5, left_out=2)
     assert backlog.account.waiting == {Outcome.WAITING: 5, Outcome.NOT_FINITE: 0, Outcome.LEFT_OUT: 2}
 
     backlog.settle(600, 660, Settlement.NO_DATA, {})
@@ -317,9 +321,11 @@ def test_a_gap_counts_by_its_last_reading(backlog: Backlog) -> None:
     assert backlog.account.read == 0
 
 
-def test_the_readings_that_are_kept_are_bounded(backlog: Backlog) -> None:
+def test_the_readings_that_are_kept_are_bounded() -> None:
+    backlog = Backlog(None)
+    backlog.in_force(START, 60, "d1", "text")
     for minute in range(3_001):
-        backlog.wait(START + 60 * (minute + 1), {Outcome.WAITING: 1 if minute else 1_000_000})
+        unposted(backlog, START + 60 * (minute + 1), 1 if minute else 1_000_000)
 
     assert backlog.account.waiting[Outcome.WAITING] == 3_000, "the oldest counts as not read yet"
     assert backlog.account.cycles[WAITING] == 3_001

@@ -237,11 +237,12 @@ def test_a_second_full_disk_does_not_touch_what_is_known_of_the_first() -> None:
     for _ in range(2):
         world.disk.fails = full(world, 0)
         world.now += INTERVAL
-        world.backlog.begin(world.now - INTERVAL, world.now, [ONE]).intent(0)
+        cycle = world.backlog.begin(world.now - INTERVAL, world.now, [ONE])
+        cycle.intent(0)
         assert not world.backlog.durable
         world.disk.fails = lambda _: None
         if world.now == 660:
-            world.backlog.wait(world.now, {Outcome.WAITING: 1})
+            cycle.end()
             assert world.backlog.durable
 
     world.start()
@@ -279,6 +280,6 @@ def test_batches_that_wait_in_memory_are_bounded(monkeypatch: pytest.MonkeyPatch
     assert "Read-only file system" in account.rejections[0][1].reason
 
     world.disk.fails = lambda _: None
-    world.backlog.wait(960, {Outcome.WAITING: 1})
+    world.backlog.settle(900, 960, Settlement.NO_DATA, {})
     assert world.backlog._books.store.unsaved == {}
     assert [left.time for left in world.backlog.leftovers()] == [780, 840, 900], "from disk now"

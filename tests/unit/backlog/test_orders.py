@@ -43,11 +43,6 @@ def order_files(disk: Disk) -> list[str]:
 
 
 @pytest.fixture
-def disk() -> Disk:
-    return Disk()
-
-
-@pytest.fixture
 def backlog(disk: Disk) -> Backlog:
     backlog = started(disk)
     repaired(backlog)

@@ -131,20 +131,18 @@ class World:
         assert (gap.interval, gap.digest) == (INTERVAL, "digest")
         fate = "read" if answers else self._random.choice(["read"] * 6 + ["unreadable", "forbidden", "no data"])
         items = [json.dumps({"series": n, "start": gap.start, "time": gap.time}).encode() for n in range(SERIES)]
-        waiting = {Outcome.WAITING: SERIES, Outcome.NOT_FINITE: 1, Outcome.LEFT_OUT: 2}
-        if fate == "unreadable":
-            self.backlog.wait(gap.time, {})
-        elif fate == "forbidden":
-            self.read[gap.time] = SERIES + 3
-            self.backlog.wait(gap.time, waiting)
-        elif fate == "no data":
+        if fate == "no data":
             self.read.pop(gap.time, None)
             self.no_data.add((gap.start, gap.time))
             self.backlog.settle(gap.start, gap.time, Settlement.NO_DATA, {})
-        else:
+        elif fate != "unreadable":
             self.read[gap.time] = SERIES + 3
             batches = [Batch.pack(items[:2]), Batch.pack(items[2:4]), Batch.pack(items[4:])]
-            self.post(self.backlog.begin(gap.start, gap.time, batches, not_finite=1, left_out=2))
+            cycle = self.backlog.begin(gap.start, gap.time, batches, not_finite=1, left_out=2)
+            if fate == "forbidden":
+                cycle.end()
+            else:
+                self.post(cycle)
         self.check()
 
     def post(self, cycle: OpenCycle) -> None:

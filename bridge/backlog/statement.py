@@ -1,0 +1,65 @@
+"""Takes a ledger, gives the account as it stands: its numbers, its newest cycles, what became of the last two days; pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from heapq import nlargest
+
+from bridge.account import Account, Detail
+from bridge.backlog.held import Outcomes
+from bridge.backlog.ledger import READING, ROWS_KEPT, Ledger, Row
+from bridge.points import Outcome, Settlement
+
+
+def account(ledger: Ledger) -> Account:
+    """The numbers as they stand."""
+    waiting: Outcomes = Counter()
+    for reading in ledger.readings.values():
+        waiting.update(reading)
+    for held in ledger.held.values():
+        waiting.update(held.undecided)
+    kept = [held for held in ledger.held.values() if held.kept]
+    holes = list(ledger.spans.holes(ledger.newest)) if ledger.eras else []
+    gaps = sum(ledger.eras.count(*hole) for hole in holes)
+    oldest = [next(ledger.eras.pieces(*hole)).end for hole in holes[:1]]
+    oldest += [held.time for held in kept]
+    return Account(
+        origin=_seconds(ledger.origin),
+        cycles={one: ledger.cycles[one] for one in Settlement} | {Settlement.WAITING: gaps + len(kept)},
+        points={one: ledger.points[one] for one in Outcome if one is not Outcome.WAITING},
+        waiting={one: waiting[one] for one in READING},
+        leftovers=len(kept),
+        possibly_repeated=ledger.possibly_repeated,
+        unconfirmed=ledger.unconfirmed,
+        last_delivered=_seconds(ledger.last_delivered),
+        oldest_waiting=_seconds(min(oldest, default=None)),
+        details=tuple(
+            Detail(row.start / 1000, time / 1000, row.settlement, row.outcomes) for time, row in _newest_rows(ledger)
+        ),
+        rejections=tuple((time / 1000, rejection) for time, rejection in reversed(ledger.rejections)),
+        unknown=tuple((start / 1000, end / 1000) for start, end in ledger.unknown),
+        timeline=tuple(
+            (start / 1000, end / 1000, fate)
+            for start, end, fate in ledger.chronicle.shown(
+                ledger.unknown, [*holes, *((held.start, held.time) for held in kept)]
+            )
+        ),
+    )
+
+
+def _newest_rows(ledger: Ledger) -> Iterator[tuple[int, Row]]:
+    """The newest cycles, newest first: finished, waiting as gaps, waiting with batches."""
+    held = {one.time: one for one in ledger.held.values()}
+    for time in nlargest(ROWS_KEPT, {*ledger.rows, *ledger.readings, *held}):
+        if one := held.get(time):
+            outcomes = one.decided + one.unsent + Counter({Outcome.WAITING: one.waiting})
+            yield time, Row(one.start, Settlement.WAITING, outcomes)
+        elif reading := ledger.readings.get(time):
+            yield time, Row(ledger.cell_start(time), Settlement.WAITING, reading)
+        else:
+            yield time, ledger.rows[time]
+
+
+def _seconds(moment: int | None) -> float | None:
+    return None if moment is None else moment / 1000
