@@ -35,6 +35,10 @@ check: .venv/.dev ## ruff, mypy strict, import directions, Prometheus' configura
 	$(BIN)/lint-imports
 	"$$(tools/prometheus.sh)"/promtool check config prometheus/prometheus.yml
 
+.PHONY: check-kql
+check-kql: .venv/.dev ## queries for Azure, by Microsoft's own parser (fetched from npm)
+	@$(BIN)/python -m pytest tests/kql $(PYTEST_ARGS)
+
 .PHONY: bench
 bench: .venv/.dev ## cost of a point, beside the exporter's own export(), and of the repair of an outage
 	@$(BIN)/python -m bench.points
