@@ -25,7 +25,8 @@ from bridge.repair import Repair
 from bridge.retry import backoff
 from bridge.settings import syntax
 from bridge.settings.syntax import Wrong
-from bridge.turns import tell_rejections, utc
+from bridge.times import grid_time, settle_delay, utc
+from bridge.turns import tell_rejections
 
 log = logging.getLogger(__name__)
 
@@ -99,17 +100,17 @@ class Wish(NamedTuple):
         return start, end
 
 
-def due(source: Source, interval: float, settle_delay: float) -> tuple[float, float]:
+def due(source: Source, interval: float, at_least: float) -> tuple[float, float]:
     """Prometheus' clock, and the newest grid time of which every scrape has landed (epoch s).
 
-    Raises PrometheusError where it does not answer.
+    ``at_least`` (s) is the settle delay that was set. Raises PrometheusError where it does not answer.
     """
     try:
-        timeout = max((target.scrape_timeout for target in source.targets()), default=0.0)
+        timeouts = [target.scrape_timeout for target in source.targets()]
     except PrometheusRefused:  # something like Prometheus, that scrapes nothing itself
-        timeout = 0.0
+        timeouts = []
     now = source.now()
-    return now, math.floor((now - max(settle_delay, timeout + 1)) / interval) * interval
+    return now, grid_time(now - settle_delay(at_least, timeouts), interval)
 
 
 def shown(moment: float) -> str:

@@ -41,7 +41,8 @@ from bridge.sandbox import Sandbox
 from bridge.selection import Selection, SelectionFile
 from bridge.settings import Settings
 from bridge.settings.syntax import is_loopback
-from bridge.turns import Turns, tell_waiting, utc
+from bridge.times import utc
+from bridge.turns import Turns, tell_waiting
 from bridge.watch import Closing, opening
 from bridge.web import Web
 from bridge.witness import Witness
@@ -60,7 +61,6 @@ class Parts:
     """What was built, for one run of the daemon or one cycle."""
 
     cycle: Cycle
-    backlog: Backlog
     witness: Witness
     prometheus: Prometheus
     instruments: Instruments
@@ -135,7 +135,7 @@ def build(
             backlog,
             Patience(stop or threading.Event()),
         )
-        yield Parts(cycle, backlog, witness, prometheus, instruments)
+        yield Parts(cycle, witness, prometheus, instruments)
 
 
 def _sandbox(host: str) -> Sandbox:
@@ -161,7 +161,7 @@ def run(settings: Settings, file: SelectionFile) -> int:
             registry=parts.instruments.registry,
             interval=settings.interval,
         )
-        announce(settings, file.current, parts.backlog.account)
+        announce(settings, file.current, parts.cycle.backlog.account)
         log.info("status page at %s", web.url)
         # Not waited for: a Prometheus that never answers must not hold up a signal.
         beside(lambda: look_at(settings))
@@ -218,7 +218,7 @@ def look_at(settings: Settings, pause: Callable[[float], object] = time.sleep) -
                 pause(1)
         log.info("Prometheus %s at %s: %d recording rules", prometheus.version(), prometheus.url, len(rules))
     except PrometheusError as error:
-        log.warning("%s — is BRIDGE_PROMETHEUS_URL right? It is asked again every cycle", error)
+        log.warning("%s; it is asked again every cycle", error)
         return
     finally:
         prometheus.close()

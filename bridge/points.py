@@ -145,7 +145,7 @@ class Report:
     """What one cycle did: ``read`` = accepted + rejected + expired + waiting + not finite + left out, always.
 
     ``time`` is T (epoch s), ``seconds`` how long it took from the first question to the last verdict. ``series`` is
-    the number of points of each published metric, ``absent`` names those without any, ``problems`` are sentences for a
+    the number of points of each published metric, ``absent`` names the entries of which there is no series, ``problems`` are sentences for a
     person. ``condition`` is None where
     nothing was posted.
     """

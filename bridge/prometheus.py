@@ -1,11 +1,12 @@
 """Takes a PromQL expression and a time, gives series; the only module that knows how Prometheus is asked.
 
 It asks once: retries belong to the cycle. An answer with warnings counts as none, since part of the data may be
-missing (Prometheus' HTTP API, "warnings"), and an error carries Prometheus' own reason.
+missing (Prometheus' HTTP API, "warnings"), and an error carries Prometheus' own reason, and the setting that may mend it.
 """
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,6 +15,7 @@ import orjson
 import requests
 from prometheus_api_client import PrometheusConnect
 from prometheus_api_client.exceptions import PrometheusApiClientException
+from urllib3.exceptions import ReadTimeoutError
 from urllib3.util.retry import Retry
 
 from bridge.durations import parse_duration
@@ -22,6 +24,12 @@ from bridge.points import Series
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_LOOK_AT_URL = " — look at BRIDGE_PROMETHEUS_URL"
+_LOOK_AT_CREDENTIALS = " — look at BRIDGE_PROMETHEUS_USERNAME and _PASSWORD, _BEARER_TOKEN, or _HEADERS"
+_NAME_CA = " — name a PEM file with its certificate, or its issuer's, in BRIDGE_PROMETHEUS_CA"
+# By OpenSSL's codes (x509_vfy.h): the certificate or its issuer is not known, or it is made out to another name.
+_UNTRUSTED = {**dict.fromkeys((18, 19, 20, 21), _NAME_CA), **dict.fromkeys((62, 64), _LOOK_AT_URL)}
 
 
 class Target(NamedTuple):
@@ -119,6 +127,11 @@ class Prometheus:
         """The metric names that are present now. Label values would tell of the whole retention."""
         return {series.labels["__name__"] for series in self.ask('count by (__name__) ({__name__!=""})', self.now())}
 
+    def kinds(self) -> dict[str, str]:
+        """The types that the active targets give their metrics, by family: a histogram's name is that of all its parts."""
+        with _errors():
+            return {family: texts[0]["type"] for family, texts in self._get("metadata").items() if texts}
+
     def lookback(self) -> float:
         """``--query.lookback-delta`` in seconds: how old a sample an instant query still returns."""
         with _errors():
@@ -131,8 +144,14 @@ class Prometheus:
 
     def _get(self, path: str, **params: str) -> Any:
         """An endpoint of the API that the client library does not know."""
-        url = f"{self.url}/api/v1/{path}"
-        return self._session.get(url, params=params, timeout=self._timeout, auth=self._client.auth).json()["data"]
+        # Without ``verify`` REQUESTS_CA_BUNDLE, which the way to Azure may need, would win over the session's own.
+        return self._session.get(
+            f"{self.url}/api/v1/{path}",
+            params=params,
+            timeout=self._timeout,
+            auth=self._client.auth,
+            verify=self._session.verify,
+        ).json()["data"]
 
 
 def _scalar(time: float, text: str) -> tuple[float, str]:
@@ -165,13 +184,21 @@ def _read(response: requests.Response, *_: object, **__: object) -> requests.Res
         warnings = [text for text in document.get("warnings") or () if not text.startswith("PromQL ")]
     except (orjson.JSONDecodeError, AttributeError):
         if answer.status_code == 200:
-            raise PrometheusError(f"{answer.url.partition('?')[0]} answered, but not as Prometheus does") from None
-        raise PrometheusRefused(answer.status_code, answer.reason or "no reason given") from None
+            place = answer.url.partition("?")[0]
+            raise PrometheusError(f"{place} answered, but not as Prometheus does{_LOOK_AT_URL}") from None
+        raise _refusal(answer, _LOOK_AT_URL if answer.status_code in {400, 404, 405} else "") from None
     if failed or answer.status_code != 200:
-        raise PrometheusRefused(answer.status_code, reason or answer.reason)
+        raise _refusal(answer, reason=reason)
     if warnings:
         raise PartialAnswer(f"Prometheus warns that the answer may be partial: {'; '.join(warnings)}")
     return answer
+
+
+def _refusal(answer: requests.Response, remedy: str = "", reason: str = "") -> PrometheusRefused:
+    """What an error status says. 401 and 403 are of the door in front of Prometheus, whatever stands behind it."""
+    if answer.status_code in {401, 403}:
+        remedy = _LOOK_AT_CREDENTIALS
+    return PrometheusRefused(answer.status_code, (reason or answer.reason or "no reason given") + remedy)
 
 
 @contextmanager
@@ -188,18 +215,32 @@ def _errors() -> Iterator[None]:
         raise PrometheusError(
             f"BRIDGE_PROMETHEUS_URL, or where it redirects to, cannot be asked ({type(error).__name__})"
         ) from None
-    except requests.Timeout as error:
-        raise PrometheusUnreachable(f"Prometheus did not answer in time ({type(error).__name__})") from error
     except requests.RequestException as error:
-        raise PrometheusUnreachable(f"Prometheus cannot be reached: {_cause(error)}") from error
+        raise PrometheusUnreachable(_without_answer(list(_chain(error)))) from error
+    except OSError as error:
+        raise PrometheusError(f"BRIDGE_PROMETHEUS_CA cannot be read: {error}") from error
     except ValueError as error:
         raise PrometheusError(f"Prometheus' answer cannot be read ({type(error).__name__})") from None
     except (PrometheusApiClientException, LookupError, TypeError) as error:
         raise PrometheusError(f"Prometheus' answer cannot be read: {error!r}") from error
 
 
-def _cause(error: BaseException) -> str:
-    """The innermost reason of a chain of network errors, which is the one that a person understands."""
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    text = str(reason or error)
-    return text.rsplit(": ", 1)[-1] if reason else text
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """A network error and what lies behind it: requests, urllib3 and Python wrap one another."""
+    while error is not None:
+        yield error
+        inside = (getattr(error, "reason", None), *error.args, error.__cause__)
+        error = next((one for one in inside if isinstance(one, BaseException)), None)
+
+
+def _without_answer(chain: list[BaseException]) -> str:
+    """Why there is none, and what mends it."""
+    if any(isinstance(error, ReadTimeoutError) for error in chain):
+        return "Prometheus did not answer in time"
+    cause = chain[-1]
+    reason, remedy = str(cause), _LOOK_AT_URL
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        reason, remedy = cause.verify_message, _UNTRUSTED.get(cause.verify_code, "")
+    elif isinstance(cause, ssl.SSLError) and cause.library == "X509":
+        remedy = _NAME_CA
+    return f"Prometheus cannot be reached: {reason}{remedy}"

@@ -67,22 +67,28 @@ class Window:
 def questions(selection: Selection, window: Window, *, match: str = "", check_age: bool = True) -> tuple[Question, ...]:
     """The questions of a cycle. ``match`` is put into each that is ours; ``check_age`` adds the FRESH ones.
 
-    ``up`` is asked apart, with or without ``match`` as it bears it.
+    Entries with matchers of their own are asked apart. ``up`` is too, with or without ``match`` as it bears it.
     """
-    values = [e.metric for e in selection.entries if e.metric and not e.mode.raw]
-    raw = [e.metric for e in selection.entries if e.metric and e.mode.raw]
     # One second more than needed: Prometheus 3 leaves out the left edge and 2 does not; telemetry cuts exactly.
     span = format_duration(window.interval + window.lookback + 1)
     fresh = format_duration(window.age_limit)
+    values = list(_selectors_of(selection, match, raw=False))
     return (
-        *(Question(Kind.VALUES, selector) for selector in selectors(values, match)),
-        *(
-            Question(Kind.FRESH, f"last_over_time({selector}[{fresh}])")
-            for selector in selectors(values if check_age else [], match)
-        ),
-        *(Question(Kind.SAMPLES, f"{selector}[{span}]") for selector in selectors(raw, match)),
+        *(Question(Kind.VALUES, selector) for selector in values),
+        *(Question(Kind.FRESH, f"last_over_time({selector}[{fresh}])") for selector in values if check_age),
+        *(Question(Kind.SAMPLES, f"{selector}[{span}]") for selector in _selectors_of(selection, match, raw=True)),
         *(Question(Kind.EXPRESSION, entry.query, entry) for entry in selection.entries if entry.query),
     )
+
+
+def _selectors_of(selection: Selection, match: str, *, raw: bool) -> Iterator[str]:
+    """The selectors of all metrics that are, or are not, computed from raw samples; by the matchers of the entries."""
+    names: dict[str, list[str]] = {}
+    for entry in selection.entries:
+        if entry.mode.raw is raw:
+            names.setdefault(entry.match.text, []).extend(entry.asks)
+    for own, wanted in names.items():
+        yield from selectors(wanted, ",".join(filter(None, (match, own))))
 
 
 def history(series: Iterable[Mapping[str, str]], window: Window, *, match: str = "") -> Iterator[Question]:
@@ -123,7 +129,7 @@ def up(window: Window, *, match: str = "", hour: bool = False) -> Question:
 
 
 def selectors(names: Iterable[str], match: str = "") -> Iterator[str]:
-    """Vector selectors that together hold each name once, none longer than fits into a URL."""
+    """Vector selectors that together hold each name, or expression of names, once; none too long for a URL."""
     room = _SELECTOR_BYTES - len(quote(match))
     group: list[str] = []
     size = 0

@@ -76,8 +76,7 @@ class Repair:
             return self._cycle.post_again(part, until)
         except Exception as error:
             log.exception("a repair failed by a fault of the bridge itself; please report it")
-            problem = f"a fault of the bridge itself ({type(error).__name__}): see the log, and please report it"
-            return Report(part.time, Settlement.WAITING, {}, problems=(problem,))
+            return faulty(part.time, error)
 
     def _learn(self, report: Report) -> bool:
         """Whether nothing of it got through."""
@@ -90,3 +89,9 @@ class Repair:
         while len(self._resting) > _RESTING:
             del self._resting[next(iter(self._resting))]
         return not report.outcomes.get(Outcome.ACCEPTED)
+
+
+def faulty(time: float, error: Exception) -> Report:
+    """What is told of work at ``time`` that failed by a fault of the bridge itself; the stack stands in the log."""
+    problem = f"a fault of the bridge itself ({type(error).__name__}): see the log, and please report it"
+    return Report(time, Settlement.WAITING, {}, problems=(problem,))

@@ -10,6 +10,7 @@ Series of a model may bear more labels than are listed: ``namespace`` with ``--m
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -30,7 +31,8 @@ class Exposed:
 
     ``labels`` are those beside Prometheus' own. ``since`` is a container release (``YY.MM``); 22.04 stands for that
     one or older. ``enabled_by`` is empty where the metric is there by default, otherwise the server's flag, the
-    model's setting or the backend that brings it.
+    model's setting or the backend that brings it. ``accumulates``: it only grows until Triton starts anew, which some
+    gauges do too.
     """
 
     name: str
@@ -40,19 +42,31 @@ class Exposed:
     since: str
     enabled_by: str
     meaning: str
+    accumulates: bool
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """A series that our rules record: the instant rate of ``source``, in ``unit``, with the labels of ``source``."""
+    """A series that ``prometheus/rules/FILE`` records. Every one is a gauge.
+
+    ``formula`` says of what, in the names of Triton: an instant rate has the labels of its source, a quotient those of
+    the model. Each name of a quotient stands for its gain over the last minute.
+    """
 
     name: str
-    source: str
+    formula: str
     unit: str
     meaning: str
+    file: str
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The series that it is made of, each once."""
+        return tuple(dict.fromkeys(re.findall(r"nv_\w+", self.formula)))
 
 
-# A line with bars says what the names below it have in common: kind | unit | labels | since | enabled by.
+# A line with bars says what the names below it have in common: kind | unit | labels | since | enabled by. A counting
+# gauge has that type in the exposition, and counts all the same.
 _TABLE = """
 counter | requests | model version | 22.04 |
 nv_inference_request_success: requests answered, from the cache too; an error that a Python model returns counts here
@@ -116,12 +130,13 @@ gauge | ratio | | 22.04 | --cache-config local
 nv_cache_util: used share of the cache, 0 to 1
 gauge | entries | | 22.04 | --cache-config local
 nv_cache_num_entries: responses in the cache
+counting gauge | entries | | 22.04 | --cache-config local
 nv_cache_num_evictions: responses evicted since the start; a gauge, but it accumulates
-gauge | lookups | | 22.04 | --cache-config local
+counting gauge | lookups | | 22.04 | --cache-config local
 nv_cache_num_lookups: lookups since the start; a gauge, but it accumulates
 nv_cache_num_hits: hits since the start; a gauge, but it accumulates
 nv_cache_num_misses: misses since the start; a gauge, but it accumulates
-gauge | us | | 22.04 | --cache-config local
+counting gauge | us | | 22.04 | --cache-config local
 nv_cache_lookup_duration: time of all lookups; a gauge, but it accumulates
 nv_cache_insertion_duration: time of all insertions; a gauge, but it accumulates
 
@@ -167,25 +182,69 @@ def _rows(table: str) -> Iterator[Exposed]:
             kind, unit, labels, since, enabled_by = (cell.strip() for cell in line.split("|"))
         else:
             name, _, meaning = line.partition(": ")
-            yield Exposed(name, Kind(kind), unit, tuple(labels.split()), since, enabled_by, meaning)
+            counting, _, last = kind.rpartition(" ")
+            accumulates = bool(counting) or last == Kind.COUNTER.value
+            yield Exposed(name, Kind(last), unit, tuple(labels.split()), since, enabled_by, meaning, accumulates)
 
 
 EXPOSED: tuple[Exposed, ...] = tuple(_rows(_TABLE))
 
 
-def recorded() -> tuple[Recorded, ...]:
-    """What ``prometheus/rules/triton.yml`` records: a rate of every counter and summary of the core, and of energy.
+# Each duration's part of the name, and what its quotient by the requests is.
+_PARTS = {
+    "request": "mean time of a request, from arrival to answer",
+    "queue": "mean time that a request waited for an execution",
+    "compute_input": "mean time of preparing the inputs of a request",
+    "compute_infer": "mean time of a request in the model",
+    "compute_output": "mean time of copying the outputs of a request",
+}
+_COMPUTED = " + ".join(f"nv_inference_compute_{part}_duration_us" for part in ("input", "infer", "output"))
 
-    A summary's quantiles have no rate: its ``_sum`` and its ``_count`` have one each.
+
+def recorded() -> tuple[Recorded, ...]:
+    """What ``prometheus/rules`` record: instant rates first, then what is derived from several counters of a model.
+
+    A rate of every counter and summary of the core, and of energy. A summary's quantiles have none: its ``_sum`` and
+    its ``_count`` have one each.
     """
-    return tuple(rate for metric in EXPOSED for rate in _rates(metric))
+    return (*(rate for metric in EXPOSED for rate in _rates(metric)), *_derived())
 
 
 def _rates(metric: Exposed) -> Iterator[Recorded]:
+    def rate(name: str, source: str, unit: str, meaning: str) -> Recorded:
+        return Recorded(f"{name}_irate", f"irate({source})", unit, f"{meaning}: {metric.meaning}", "triton.yml")
+
     name = metric.name
     if name.startswith(("nv_inference_", "nv_energy_")):
         if metric.kind is Kind.COUNTER:
-            yield Recorded(f"{name}_irate", name, _RATES[metric.unit], f"instant rate: {metric.meaning}")
+            yield rate(name, name, _RATES[metric.unit], "instant rate")
         elif metric.kind is Kind.SUMMARY:
-            yield Recorded(f"{name}_irate", f"{name}_sum", "us/s", f"instant rate of the sum: {metric.meaning}")
-            yield Recorded(f"{name}_count_irate", f"{name}_count", "requests/s", "instant rate of the requests in it")
+            yield rate(name, f"{name}_sum", "us/s", "instant rate of the sum")
+            yield rate(f"{name}_count", f"{name}_count", "requests/s", "instant rate of the requests in it")
+
+
+def _derived() -> Iterator[Recorded]:
+    def derived(name: str, formula: str, unit: str, meaning: str) -> Recorded:
+        return Recorded(name, formula, unit, meaning, "derived.yml")
+
+    for part, meaning in _PARTS.items():
+        duration = f"nv_inference_{part}_duration_us"
+        yield derived(f"{duration}_per_request", f"{duration} ÷ nv_inference_request_success", "us/request", meaning)
+    yield derived(
+        "nv_inference_batch_size",
+        "nv_inference_count ÷ nv_inference_exec_count",
+        "inferences/execution",
+        "mean number of inferences that the model computed at once",
+    )
+    yield derived(
+        "nv_inference_request_failure_ratio",
+        "nv_inference_request_failure ÷ (nv_inference_request_success + nv_inference_request_failure)",
+        "ratio",
+        "share of requests that failed for whatever reason, 0 to 1",
+    )
+    yield derived(
+        "nv_inference_load_ratio",
+        f"nv_inference_request_duration_us ÷ ({_COMPUTED})",
+        "ratio",
+        "time of the requests by the time of computing them: 1 where none waits, 0 where nothing was computed",
+    )

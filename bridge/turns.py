@@ -9,7 +9,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime, timezone
 
 from bridge.account import Account
 from bridge.backlog import Backlog
@@ -17,9 +16,10 @@ from bridge.cycle import Cycle
 from bridge.errors import ConfigurationError
 from bridge.instruments import Instruments
 from bridge.points import Outcome, Report, Settlement
-from bridge.repair import Repair
-from bridge.selection import SelectionFile
+from bridge.repair import Repair, faulty
+from bridge.selection import SelectionFile, difference
 from bridge.status import Board, Memory
+from bridge.times import utc
 
 log = logging.getLogger(__name__)
 
@@ -77,8 +77,7 @@ class Turns:
                 rung = self._clock() >= alarm  # meanwhile, and nobody else heard it
         except Exception as error:
             log.exception("this turn failed by a fault of the bridge itself; please report it")
-            problem = f"a fault of the bridge itself ({type(error).__name__}): see the log, and please report it"
-            self.board.record(Report(self._clock(), Settlement.WAITING, {}, problems=(problem,)))
+            self.board.record(faulty(self._clock(), error))
         finally:
             self.board.turned()
             self.idle.set()
@@ -101,7 +100,7 @@ class Turns:
 
     def _look_at_selection(self) -> None:
         """Take over a changed metrics.json; a bad one changes nothing."""
-        before = {entry.name for entry in self._selection.current.entries}
+        before = self._selection.current
         try:
             selection = self._selection.look()
         except ConfigurationError as error:
@@ -115,14 +114,9 @@ class Turns:
             return
         self.board.selected(selection.digest)
         self._instruments.reload_good.set(1)
-        now = {entry.name for entry in selection.entries}
-        added, removed = ", ".join(sorted(now - before)) or "none", ", ".join(sorted(before - now)) or "none"
+        what = difference(before, selection)
         log.info(
-            "%s was changed: selection %s from the next grid time on; added: %s; removed: %s",
-            self._selection.path,
-            selection.digest,
-            added,
-            removed,
+            "%s was changed: selection %s from the next grid time on; %s", self._selection.path, selection.digest, what
         )
 
     def _look_at_orders(self) -> None:
@@ -217,14 +211,14 @@ def tell(report: Report) -> None:
     """One line a cycle, and one more for each thing that a person should know."""
     points = ", ".join(f"{count} {outcome.value}" for outcome, count in report.outcomes.items() if count)
     log.info(
-        "cycle %s: %s, %d metrics, %d points (%s), %d bytes in %d posts, %.0f ms",
+        "cycle %s: %s, %s, %s (%s), %d bytes in %s, %.0f ms",
         utc(report.time),
         report.settlement.value,
-        len(report.series),
-        report.read,
+        counted(len(report.series), "metric"),
+        counted(report.read, "point"),
         points or "none",
         report.sent_bytes,
-        report.posts,
+        counted(report.posts, "post"),
         report.seconds * 1000,
     )
     if report.settlement is Settlement.NO_DATA:
@@ -260,6 +254,11 @@ def tell_absent(report: Report) -> None:
         log.warning("nothing to send of %s: triton-bridge check says why", ", ".join(report.absent))
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things as logs show it: 1 post, 2 posts."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def collect_between_cycles() -> None:
     """Call it after each cycle: let Python's cycle collector run now, and not while 10,000 points are being made.
 
@@ -267,8 +266,3 @@ def collect_between_cycles() -> None:
     """
     gc.collect()
     gc.disable()
-
-
-def utc(epoch: float) -> str:
-    """A time as logs show it."""
-    return datetime.fromtimestamp(epoch, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 _FILE = "witness.json"
 _KEPT = 500  # one start and one stop make three
 _SERIES_KEPT = 100_000
+_DAMAGED = (ValueError, LookupError, TypeError, AttributeError)
 
 
 class Witness:
@@ -51,13 +52,12 @@ class Witness:
 
     def _load(self, path: Path) -> None:
         try:
-            document = orjson.loads(path.read_bytes())
-            self.sightings = tuple(map(_sighting, document["sightings"]))
+            self.sightings = _read(path)
         except FileNotFoundError:
             pass
         except OSError as error:
             log.warning("%s cannot be read: %s", path, error.strerror)
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except _DAMAGED as error:
             aside = path.with_suffix(".damaged")
             log.error("%s is damaged, and set aside as %s: %s", path, aside.name, error)  # noqa: TRY400
             with suppress(OSError):
@@ -81,6 +81,18 @@ class Witness:
             log.warning("%s: %s; nothing is kept over a restart — %s", self._path.parent, error.strerror, remedy)
         else:
             self.durable = True
+
+
+def seen(folder: Path) -> tuple[Sighting, ...]:
+    """What a bridge with this folder saw, where that can be read; changes nothing there, whatever it finds."""
+    try:
+        return _read(folder / _FILE)
+    except (OSError, *_DAMAGED):
+        return ()
+
+
+def _read(path: Path) -> tuple[Sighting, ...]:
+    return tuple(map(_sighting, orjson.loads(path.read_bytes())["sightings"]))
 
 
 def _written(sighting: Sighting) -> dict[str, Any]:

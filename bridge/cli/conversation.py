@@ -15,7 +15,7 @@ from bridge.backfill import Result, Wish, shown
 from bridge.backlog import Backlog, Stretch
 from bridge.cli.terminal import leave_bar, show_progress
 from bridge.ending import interruptible
-from bridge.errors import BridgeError, ConfigurationError, Finding, PrometheusError
+from bridge.errors import BridgeError, ConfigurationError, Finding
 from bridge.settings import Settings, missing
 
 Ask = Callable[[str], bool]
@@ -29,8 +29,6 @@ def fill(settings: Settings, wish: Wish, ask: Ask | None) -> int:
     source = daemon.connect(settings)
     try:
         now, newest = backfill.due(source, settings.interval, settings.settle_delay)
-    except PrometheusError as error:
-        raise BridgeError(f"{error} — is BRIDGE_PROMETHEUS_URL right?") from None
     finally:
         source.close()
     start, end = wish.bounds(now, newest, settings.backfill_limit)

@@ -16,21 +16,41 @@ from rich.text import Text
 
 from bridge.backfill import Progress
 from bridge.catalog import Line
+from bridge.check import Bill, Cost
 from bridge.durations import format_duration
 
 _LINE_EVERY = 10.0  # seconds
+_COSTS = 20  # metrics
 
 
 def print_catalog(lines: Iterable[Line]) -> None:
     """A row a metric; into a file or a pipe, a line a metric."""
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("metric", "kind", "now", "selected", "what it is"):
+    for heading in ("metric", "kind", "now", "selected", "best", "what it is"):
         table.add_column(heading, no_wrap=heading == "metric", overflow="fold")
     for line in lines:
         now = {True: "yes", False: "no", None: "?"}[line.present]
         kind = f"{line.kind}, {line.unit}" if line.unit else line.kind
         meaning = f"{line.meaning} [{line.advice}]" if line.advice else line.meaning
-        table.add_row(line.name, kind, now, line.selected, meaning.replace("[", "\\["))
+        best = "value" if isinstance(line.entry, str) else line.entry["mode"]
+        table.add_row(line.name, kind, now, line.selected, best, meaning.replace("[", "\\["))
+    Console(width=None if sys.stdout.isatty() else 300).print(table)
+
+
+def print_bill(bill: Bill) -> None:
+    """A row a metric, the most expensive first; of many the rest in one row, and the total."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("metric", "rows a cycle", "points a day", "bytes a row", "GB a month"):
+        left = heading == "metric"
+        table.add_column(heading, no_wrap=True, justify="left" if left else "right", max_width=60 if left else None)
+    costs = list(bill.metrics.items())
+    first, rest = costs[:_COSTS], costs[_COSTS:]
+    if rest:
+        first.append((f"{len(rest)} more", sum((cost for _, cost in rest), Cost())))
+    for name, cost in (*first, ("in total", bill.total)):
+        gigabytes = f"{cost.gigabytes:.3f}" if cost.gigabytes >= 0.001 else "< 0.001"
+        cells = (name, f"{cost.rows:,}", f"{cost.points:,.0f}", f"{cost.row_bytes:,}", gigabytes)
+        table.add_row(*cells, style="bold" if cost is bill.total else None)
     Console(width=None if sys.stdout.isatty() else 300).print(table)
 
 

@@ -184,7 +184,7 @@ class Cycle:
             report = _report(cycle, receipts, settlement, problems)
             report = replace(report, outcomes={**report.outcomes, **unsent})
         return self._count(
-            replace(report, series=reading.series, absent=reading.absent, left_out=reading.left_out), begun
+            replace(report, series=reading.series, absent=reading.missing, left_out=reading.left_out), begun
         )
 
     def _selection(self, gap: Gap) -> Selection:

@@ -6,19 +6,21 @@ The end of a run is asked for too, off the grid: what was counted since the last
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
-from bridge import exposition, sightings
+from bridge import exposition, matchers
 from bridge.account import Gap
+from bridge.answers import Asker, Interval, gather
 from bridge.cycle.patience import Patience
 from bridge.errors import PrometheusError
-from bridge.points import Identity, Series, Sighting, identity
+from bridge.points import Series, Sighting, identity
 from bridge.prometheus import Target
-from bridge.queries import HISTORY, Kind, Question, Window, history, questions, up
+from bridge.queries import Question, Window, up
 from bridge.selection import Selection
-from bridge.telemetry import Answers, Cut, Reading, latest_before, orphans, scraped, translate
+from bridge.telemetry import Answers, Reading, translate
+from bridge.times import grid_time, settle_delay
 from bridge.witness import Witness
 
 
@@ -77,7 +79,7 @@ class Asking:
 
     def newest(self, now: float) -> float:
         """The newest grid time of which every scrape has landed at ``now``, as far as is known yet."""
-        return math.floor(self.landed(now) / self._terms.interval) * self._terms.interval
+        return grid_time(self.landed(now), self._terms.interval)
 
     def landed(self, now: float) -> float:
         """Up to when every scrape has landed at ``now``, as far as is known yet."""
@@ -109,8 +111,7 @@ class Asking:
     def _look_at_targets(self, deadline: float) -> None:
         untold: list[Target] = []
         targets = self._patience.ask(self._source.targets, deadline, refused=untold)
-        timeout = max((one.scrape_timeout for one in targets), default=0.0)
-        self._settle_delay = max(self._terms.settle_delay, timeout + 1)
+        self._settle_delay = settle_delay(self._terms.settle_delay, (one.scrape_timeout for one in targets))
         self._scrape_interval = max((one.scrape_interval for one in targets), default=self._terms.scrape_interval)
 
     def read(self, due: Due, problems: list[str]) -> Reading | None:
@@ -147,94 +148,37 @@ class Asking:
         # Before its first scrape a target has the labels that prometheus.yml gives it.
         labels = dict(target or {"job": "triton", "instance": instance})
         labels.pop("__name__", None)
-        names = {entry.metric for entry in due.selection.entries}
+        match = matchers.read(self._terms.match)
+        scraped = ((exposition.scraped_labels(own, labels), value) for own, value in exposition.samples(text))
         values = {
-            identity(exposition.scraped_labels(own, labels)): value
-            for own, value in exposition.samples(text)
-            if own["__name__"] in names
+            identity(series): value
+            for series, value in scraped
+            if match.fit(series) and any(entry.wants(series["__name__"]) for entry in due.selection.entries)
         }
         return Sighting(due.time, instance, values)
 
     def _translated(self, due: Due, answers: Answers) -> Reading:
-        return translate(due.selection, answers, _cut(due), max_series=self._terms.max_series)
+        return translate(due.selection, answers, self._interval(due).cut, max_series=self._terms.max_series)
+
+    def _interval(self, due: Due) -> Interval:
+        return Interval(due.start, due.time, due.window, self._terms.match)
 
     def _answers(self, due: Due, problems: list[str], seen: Sighting | None = None) -> Answers | None:
         """Prometheus' answers for T; ``seen`` stands for a scrape at T."""
-        terms, window, cut = self._terms, due.window, _cut(due)
-
-        def ask(question: Question) -> list[Series]:
-            return self._patience.ask(lambda: self._source.ask(question.expr, due.time), due.deadline)
-
-        def ask_up(*, hour: bool) -> list[Series]:
-            # Matchers may name labels that the metrics bear and ``up`` does not; then any scrape counts.
-            found = ask(up(window, match=terms.match, hour=hour))
-            return found if found or not terms.match else ask(up(window, hour=hour))
-
-        scrapes = ask_up(hour=False)
-        if seen is None and not scraped(scrapes, replace(cut, start=due.time - window.interval)):
-            return None
-        values = any(entry.metric and not entry.mode.raw for entry in due.selection.entries)
-        check_age = values and window.age_limit < self._patience.ask(
-            self._source.lookback, due.deadline, refused=math.inf
-        )
-        found: dict[Kind, list[Series]] = {kind: [] for kind in Kind}
-        expressions: dict[str, list[Series]] = {}
         begun = self._patience.monotonic()
         half = begun + (due.deadline - begun) / 2
-        for question in questions(due.selection, window, match=terms.match, check_age=check_age):
-            if question.entry is None:
-                found[question.kind] += ask(question)
-                continue
-            try:
-                expressions[question.entry.name] = self._ask_once(question, due, half)
-            except PrometheusError as error:  # one bad query never holds up the others
-                problems.append(f"{question.entry.place}.query: {error}")
-        answers = Answers(
-            values=found[Kind.VALUES],
-            fresh=frozenset(identity(series.labels) for series in found[Kind.FRESH]) if check_age else None,
-            samples=found[Kind.SAMPLES],
-            expressions=expressions,
-            up=scrapes,
-        )
-        known = (*self._witness.sightings, *([seen] if seen else []))
-        answers = self._with_sightings(answers, known, seen, due)
-        if lost := orphans(answers.samples, due.selection, cut):
-            earlier = sightings.before(lost, known, cut.start, after=cut.start - HISTORY)
-            _take_later(
-                earlier, (one for question in history(lost, window, match=terms.match) for one in ask(question)), cut
-            )
-            answers = replace(answers, up=ask_up(hour=True), history=earlier)
-        return answers
 
-    def _with_sightings(self, answers: Answers, known: Iterable[Sighting], seen: Sighting | None, due: Due) -> Answers:
-        after = due.start - due.window.lookback
-        answers = replace(answers, samples=sightings.joined(answers.samples, known, after=after, until=due.time))
-        if seen is None:
-            return answers
-        names = {entry.metric or "" for entry in due.selection.entries if not entry.mode.raw}
-        fresh = None if answers.fresh is None else answers.fresh | (seen.samples or {}).keys()
-        return replace(answers, values=sightings.replaced(answers.values, seen, names), fresh=fresh)
+        def own(question: Question) -> list[Series]:
+            return self._patience.ask(lambda: self._source.ask(question.expr, due.time), due.deadline)
 
-    def _ask_once(self, question: Question, due: Due, until: float) -> list[Series]:
-        """The answer to a query of the user's own, which may be slow or wrong for ever: no second try.
+        def theirs(question: Question) -> list[Series]:
+            # It may be slow or wrong for ever: no second try. All other points need time too, to be posted.
+            if self._patience.monotonic() >= half:
+                raise PrometheusError("not asked: those before it took half of the time")
+            return self._source.ask(question.expr, due.time)
 
-        After ``until`` it is not asked: all other points need time too, to be posted.
-        """
-        if self._patience.monotonic() >= until:
-            raise PrometheusError("not asked: those before it took half of the time")
-        series = self._source.ask(question.expr, due.time)
-        if any(len(found.samples) > 1 for found in series):
-            raise PrometheusError("it gives a range of samples and not one value a series: wrap it in a function")
-        return series
+        def lookback() -> float:
+            return self._patience.ask(self._source.lookback, due.deadline, refused=math.inf)
 
-
-def _take_later(earlier: dict[Identity, tuple[float, str]], answer: Iterable[Series], cut: Cut) -> None:
-    """Let the last sample before the interval stand in ``earlier``, wherever it comes from."""
-    for series in answer:
-        key, sample = identity(series.labels), latest_before(series, cut)
-        if sample and sample[0] > earlier.get(key, (0.0, ""))[0]:
-            earlier[key] = sample
-
-
-def _cut(due: Due) -> Cut:
-    return Cut(due.start, due.time, due.window.age_limit)
+        asker = Asker(own, theirs, lookback)
+        return gather(due.selection, self._interval(due), asker, problems, known=self._witness.sightings, seen=seen)

@@ -104,10 +104,6 @@ def _wrong(error: ValidationError, places: Mapping[str, str]) -> Iterator[Findin
 
 def _doubts(settings: Settings, given: Mapping[str, Given]) -> Iterator[Finding]:
     """Warnings about what is valid and probably not meant."""
-    if settings.interval < settings.scrape_interval:
-        place = given["interval" if "interval" in given else "scrape_interval"].place
-        problem = "a cycle comes more often than a scrape, so that most cycles find nothing new"
-        yield Finding(place, problem, "let BRIDGE_INTERVAL be a multiple of BRIDGE_SCRAPE_INTERVAL", Severity.WARNING)
     if settings.sandbox and settings.connection:
         problem = f"is on, so that nothing goes to Azure, although {given['connection'].place} is given"
         yield Finding(given["sandbox"].place, problem, "remove one of them", Severity.WARNING)

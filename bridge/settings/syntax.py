@@ -11,14 +11,13 @@ from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 from bridge.durations import parse_duration
+from bridge.matchers import NotMatchersError
+from bridge.matchers import read as read_matchers
 
 _HOST = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
 _USERINFO = re.compile(r"^([a-z]+://)?.*@", re.IGNORECASE | re.DOTALL)
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, token
 _CLOCKS = ("", "T%H:%M", "T%H:%M:%S", "T%H:%M:%S.%f")
-# PromQL strings know Go's escapes and no others, so that a regular expression's backslash is written twice.
-_ESCAPE = r'\\(?:[abfnrtv\\"]|[0-7]{3}|x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8})'
-_MATCHER = rf'\s*([A-Za-z_][A-Za-z0-9_]*)\s*(?:=~|!~|!=|=)\s*"(?:[^"\\\n]|{_ESCAPE})*"\s*'
 
 
 class Wrong(ValueError):
@@ -113,7 +112,7 @@ def choice(*known: str) -> Callable[[str], str]:
 
 def address(text: str, *, any_port: bool = False) -> Address:
     """``host:port``; ``any_port`` takes 0 too, for a port that the system chooses."""
-    wrong = Wrong(f"{text!r} is not an address", "write host:port, for example 127.0.0.1:8002 or [::1]:8002")
+    wrong = Wrong(f"{text!r} is not an address", "write host:port; an IPv6 host stands in brackets")
     try:
         parts = urlsplit(f"//{text.strip()}")
         host, port = parts.hostname or "", parts.port
@@ -172,15 +171,10 @@ def headers(text: str) -> dict[str, str]:
 
 def matchers(text: str) -> str:
     """PromQL label matchers, ``job="triton",pod!~"test.*"``; without a comma at the end."""
-    text = text.strip().removesuffix(",")
-    if not text:
-        return ""
-    remedy = 'write name="value", with = != =~ or !~, commas between, a backslash twice, and no braces'
-    if not re.fullmatch(rf"{_MATCHER}(?:,{_MATCHER})*", text):
-        raise Wrong(f"{text!r} is no list of label matchers", remedy)
-    if any(name == "__name__" for name in re.findall(_MATCHER, text)):
-        raise Wrong("__name__ cannot be matched here", "metrics.json names the metrics")
-    return text
+    try:
+        return read_matchers(text).text
+    except NotMatchersError as error:
+        raise Wrong(error.problem, error.remedy) from None
 
 
 def _is_host(text: str) -> bool:

@@ -1,80 +1,47 @@
 """Takes Prometheus' answers for a grid time T, gives OpenTelemetry metrics, and says what it could not use.
 
-Pure: the same answers give the same metrics. What leaves here is finite, stamped with T, and carries every label as
-a dimension, ``instance`` and ``job`` too unless ``instance`` is loopback (they would say nothing, and a series'
-identity must depend on itself alone).
+Pure: the same answers give the same metrics. What leaves here is finite and stamped with T.
 
-A counter's gain in (T − interval, T] is the sum of its steps: each raw sample belongs to the interval by its own
-timestamp and adds ``v − prev``, or ``v`` where ``v < prev`` (a reset). Nothing is extrapolated, so over any stretch
-the gains add up to what the raw samples gained.
+    Answers ──gains, pools──▶ rows of each entry ──groups──▶ rows ──dimensions──▶ Metric …
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple, cast
 
-from opentelemetry.sdk.metrics.export import AggregationTemporality, Gauge, Metric, NumberDataPoint, Sum
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    Gauge,
+    Histogram,
+    HistogramDataPoint,
+    Metric,
+    NumberDataPoint,
+    Sum,
+)
 
-from bridge.points import Identity, Series, identity
-from bridge.selection import Entry, Mode, Selection
+from bridge.points import Series
+from bridge.selection import Aggregate, Entry, Mode, Selection
+from bridge.telemetry import gains, pools
+from bridge.telemetry.dimensions import dimensions
+from bridge.telemetry.found import Found, by_name
+from bridge.telemetry.gains import Counting, latest_before
+from bridge.telemetry.nouns import Answers, Cut, Labels, Pool, Reading
 
-Labels = Mapping[str, str]
-Sample = tuple[float, str]  # as in a Series
+__all__ = ["Answers", "Cut", "Found", "Pool", "Reading", "latest_before", "orphans", "scraped", "translate"]
 
-_LOOPBACK = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?")
-
-
-@dataclass(frozen=True)
-class Cut:
-    """The interval (start, end] whose points are made; epoch seconds, ``end`` is T.
-
-    ``age_limit``: a sample older than this at T gives no instant rate.
-    """
-
-    start: float
-    end: float
-    age_limit: float
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What Prometheus said, by question. ``fresh`` is None where ``values`` needs no second look at its age.
-
-    ``history`` holds the sample before the interval of series that asked for one (``latest_before``), ``up`` the samples
-    of ``up``, of an hour more where history was asked for.
-    """
-
-    values: Sequence[Series] = ()
-    fresh: frozenset[Identity] | None = None
-    samples: Sequence[Series] = ()
-    expressions: Mapping[str, Sequence[Series]] = field(default_factory=dict)  # by published name
-    up: Sequence[Series] = ()
-    history: Mapping[Identity, Sample] = field(default_factory=dict)
+Value = float | Pool
 
 
-@dataclass(frozen=True)
-class Reading:
-    """The points of a cycle: ``read`` = the data points of ``metrics`` + ``not_finite`` + ``left_out``.
+class _Rows(NamedTuple):
+    """The rows of one published metric. ``counted``: they are gains, and add up over time."""
 
-    The two counters are by published name, as is ``series``, the number of points of each metric sent. ``absent`` names
-    the metrics of which Prometheus had nothing.
-    """
-
-    metrics: tuple[Metric, ...]
-    read: int
-    absent: tuple[str, ...]
-    not_finite: Mapping[str, int]
-    left_out: Mapping[str, int]
-
-    @property
-    def series(self) -> dict[str, int]:
-        """How many points each metric has."""
-        return {metric.name: len(metric.data.data_points) for metric in self.metrics}
+    counted: bool
+    found: list[tuple[dict[str, str], Value]]
 
 
 def scraped(up: Iterable[Series], cut: Cut) -> bool:
@@ -84,78 +51,122 @@ def scraped(up: Iterable[Series], cut: Cut) -> bool:
 
 def orphans(samples: Iterable[Series], selection: Selection, cut: Cut) -> list[Labels]:
     """The labels of counters that gained in the interval from nothing known: their history must be asked for."""
-    counters = {entry.metric for entry in selection.entries if entry.mode in {Mode.INCREASE, Mode.RATE}}
+    counters = [entry for entry in selection.entries if entry.mode.gain]
     return [
-        series.labels
-        for series in samples
-        # The first two are quickly said of nearly all.
-        if (series.samples[0][0] > cut.start or series.samples[0][1] == "NaN")
-        and series.labels["__name__"] in counters
-        and isinstance(_steps(series.samples, cut), _Unfounded)
+        labels
+        for name, found in by_name(samples).items()
+        if any(entry.wants(name) for entry in counters)
+        for labels in gains.unfounded(found, cut)
     ]
-
-
-def latest_before(series: Series, cut: Cut) -> Sample | None:
-    """The last sample of a counter at or before the interval; NaN is passed over."""
-    return next((s for s in reversed(series.samples) if s[0] <= cut.start and s[1] != "NaN"), None)
 
 
 def translate(selection: Selection, answers: Answers, cut: Cut, *, max_series: int) -> Reading:
     """Make the points of one cycle. Above ``max_series`` the largest metrics are left out, whole."""
-    values, samples = _by_name(answers.values), _by_name(answers.samples)
-    fresh = answers.fresh
-    targets: dict[tuple[str, str], list[Sample]] = {}
-    for series in answers.up:  # what a target exposes under two paths has two of them
-        targets.setdefault(_target(series.labels), []).extend(series.samples)
-    for samples_of_up in targets.values():
-        samples_of_up.sort()
-
-    rows: dict[Entry, list[tuple[Labels, float]]] = {}
+    known = Found(selection, answers, cut)
+    rows: dict[str, _Rows] = {}
+    absent, missing = [], []
     for entry in selection.entries:
-        if entry.query:
-            found = answers.expressions.get(entry.name, ())
-            rows[entry] = [(series.labels, float(series.samples[-1][1])) for series in found]
-        elif entry.mode is Mode.VALUE:
-            rows[entry] = [
-                (series.labels, float(series.samples[-1][1]))
-                for series in values.get(entry.metric or "", ())
-                if fresh is None or identity(series.labels) in fresh
-            ]
-        else:
-            rows[entry] = [
-                (series.labels, value)
-                for series in samples.get(entry.metric or "", ())
-                if (value := _computed(entry.mode, series, answers.history, targets, cut)) is not None
-            ]
-    return _reading(rows, cut, max_series)
+        size = 0
+        for metric in known.metrics(entry):
+            for name, counted, found in _rows(entry, metric, known):
+                if known.owners[name] is entry:
+                    size += len(found)
+                    rows.setdefault(name, _Rows(counted, [])).found.extend(
+                        (dimensions(labels, entry), value) for labels, value in found
+                    )
+        if not size:
+            absent.append(entry.name)
+            if not known.all(entry):
+                missing.append(entry.name)
+    return replace(_reading(rows, cut, max_series), absent=tuple(absent), missing=tuple(missing))
 
 
-def _by_name(answer: Iterable[Series]) -> dict[str, list[Series]]:
-    grouped: dict[str, list[Series]] = {}
-    for series in answer:
-        grouped.setdefault(series.labels["__name__"], []).append(series)
-    return grouped
+def _rows(entry: Entry, metric: str, known: Found) -> Iterator[tuple[str, bool, list[tuple[Labels, Value]]]]:
+    """The rows of a metric under each name that it is sent by, with the labels that Prometheus gave them, or kept ones.
+
+    Beside the name: whether they are gains that add up over time.
+    """
+    name, counting = entry.published(metric), known.counting
+    aggregate = entry.grouping.aggregate if entry.grouping else None
+    if entry.mode is Mode.HISTOGRAM:
+        family = [series for part in entry.parts(metric) for series in known.series(entry, part)]
+        gained = [
+            (labels, pools.pool(histogram))
+            for labels, histogram in pools.grouped(pools.histograms(family, counting), entry.grouping, pools.merged)
+        ]
+        yield name, True, list(gained)
+        for of_quantile, quantile in entry.quantile_names(name).items():
+            yield of_quantile, False, [(labels, pools.quantile(quantile, pool)) for labels, pool in gained]
+    elif entry.mode is Mode.STATS:
+        several = (
+            (series.labels, pool)
+            for series in known.series(entry, metric)
+            if (pool := pools.statistics(series.samples, known.cut)) is not None
+        )
+        yield name, False, pools.grouped(several, entry.grouping, pools.pooled)
+    else:
+        numbers = (
+            (series.labels, value)
+            for series in known.series(entry, metric)
+            if (value := _number(entry.mode, series, counting)) is not None
+        )
+        merge = partial(pools.aggregated, aggregate=aggregate or Aggregate.SUM)
+        counted = entry.mode is Mode.INCREASE and aggregate in {None, Aggregate.SUM}
+        yield name, counted, list(pools.grouped(numbers, entry.grouping, merge))
 
 
-def _reading(rows: Mapping[Entry, list[tuple[Labels, float]]], cut: Cut, max_series: int) -> Reading:
-    left_out = _over_limit({entry.name: len(found) for entry, found in rows.items()}, max_series)
+def _number(mode: Mode, series: Series, counting: Counting) -> float | None:
+    """The value of a series in a mode that gives one number; None where its samples give none."""
+    if mode is Mode.VALUE:
+        return float(series.samples[-1][1])
+    if mode is Mode.IRATE:
+        return gains.instant_rate(series.samples, counting.up(series.labels), counting.cut)
+    gain = counting.gain(series)
+    if gain is None or mode is Mode.INCREASE:
+        return gain and gain.value
+    return gain.value / gain.seconds if gain.seconds > 0 else None
+
+
+def _reading(rows: Mapping[str, _Rows], cut: Cut, max_series: int) -> Reading:
+    left_out = _over_limit({name: len(one.found) for name, one in rows.items()}, max_series)
     not_finite: Counter[str] = Counter()
     metrics = []
-    time, start = _nanoseconds(cut.end), _nanoseconds(cut.start)
-    for entry, found in rows.items():
-        if entry.name in left_out:
+    for name, (counted, found) in rows.items():
+        if name in left_out:
             continue
-        points = []
-        for labels, value in found:
-            if math.isfinite(value):
-                points.append(NumberDataPoint(_dimensions(labels), start, time, value, ()))
-            else:
-                not_finite[entry.name] += 1
-        if points:
-            data = Sum(points, AggregationTemporality.DELTA, True) if entry.mode is Mode.INCREASE else Gauge(points)
-            metrics.append(Metric(entry.name, None, None, data))
-    absent = tuple(entry.name for entry, found in rows.items() if not found)
-    return Reading(tuple(metrics), sum(map(len, rows.values())), absent, dict(not_finite), left_out)
+        finite = [(labels, value) for labels, value in found if math.isfinite(_size(value))]
+        if len(finite) < len(found):
+            not_finite[name] = len(found) - len(finite)
+        if finite:
+            metrics.append(Metric(name, None, None, _data(finite, cut, counted=counted)))
+    read = sum(len(one.found) for one in rows.values())
+    return Reading(tuple(metrics), read, dict(not_finite), left_out)
+
+
+def _size(value: Value) -> float:
+    return value.total if isinstance(value, Pool) else value
+
+
+def _data(rows: Sequence[tuple[dict[str, str], Value]], cut: Cut, *, counted: bool) -> Gauge | Sum | Histogram:
+    time, start = _nanoseconds(cut.end), _nanoseconds(cut.start)
+    points: list[NumberDataPoint] = []
+    aggregates: list[HistogramDataPoint] = []
+    for labels, value in rows:
+        if isinstance(value, Pool):
+            aggregates.append(_aggregate(labels, start, time, value))
+        else:
+            points.append(NumberDataPoint(labels, start, time, value, ()))
+    if aggregates:
+        return Histogram(aggregates, AggregationTemporality.DELTA)
+    return Sum(points, AggregationTemporality.DELTA, True) if counted else Gauge(points)
+
+
+def _aggregate(labels: dict[str, str], start: int, time: int, pool: Pool) -> HistogramDataPoint:
+    """OpenTelemetry has one point for aggregates; that of statistics has a single open bucket."""
+    counts = pool.counts or (pool.count,)
+    # Its least and greatest value may be missing (OpenTelemetry's data model); the SDK's annotations do not say so.
+    least, greatest = cast("float", pool.low), cast("float", pool.high)
+    return HistogramDataPoint(labels, start, time, pool.count, pool.total, counts, pool.bounds, least, greatest, ())
 
 
 def _nanoseconds(seconds: float) -> int:
@@ -173,97 +184,3 @@ def _over_limit(sizes: Mapping[str, int], limit: int) -> dict[str, int]:
         left_out[name] = size
         total -= size
     return left_out
-
-
-def _dimensions(labels: Labels) -> dict[str, str]:
-    dimensions = dict(labels)
-    dimensions.pop("__name__", None)
-    if _LOOPBACK.fullmatch(dimensions.get("instance", "")):
-        del dimensions["instance"]
-        dimensions.pop("job", None)
-    return dimensions
-
-
-def _target(labels: Labels) -> tuple[str, str]:
-    return labels.get("job", ""), labels.get("instance", "")
-
-
-class _Gain(NamedTuple):
-    """What a counter gained, and in how many seconds: from the sample before the first step to the last one."""
-
-    value: float
-    seconds: float
-
-
-class _Unfounded(NamedTuple):
-    """A counter whose first known sample, at ``time``, lies in the interval."""
-
-    time: float
-    value: float
-
-
-def _computed(
-    mode: Mode,
-    series: Series,
-    history: Mapping[Identity, Sample],
-    targets: Mapping[tuple[str, str], Sequence[Sample]],
-    cut: Cut,
-) -> float | None:
-    """The value of a mode that is computed from raw samples; None where they give none."""
-    if mode is Mode.IRATE:
-        return _instant_rate(series.samples, targets.get(_target(series.labels), ()), cut)
-    gain = _steps(series.samples, cut)
-    if isinstance(gain, _Unfounded):
-        before = history.get(identity(series.labels))
-        begins = (before[0], float(before[1])) if before else _beginning(gain, targets.get(_target(series.labels), ()))
-        gain = _steps(series.samples, cut, begins)
-    if gain is None or isinstance(gain, _Unfounded):
-        return None
-    if mode is Mode.INCREASE:
-        return gain.value
-    return gain.value / gain.seconds if gain.seconds > 0 else None
-
-
-def _steps(samples: Sequence[Sample], cut: Cut, before: tuple[float, float] | None = None) -> _Gain | _Unfounded | None:
-    """The sum of the steps in the interval; None without a sample there. NaN is passed over.
-
-    ``before`` is where to begin if the samples hold none at or before the interval.
-    """
-    start, end = cut.start, cut.end
-    gained: float | None = None
-    since = last_time = last = math.nan
-    if before is not None:
-        since, last = before
-    for time, text in samples:
-        value = float(text)
-        if value != value or time > end:  # noqa: PLR0124 — NaN, without the cost of a call
-            continue
-        if time > start:
-            if last != last:  # noqa: PLR0124
-                return _Unfounded(time, value)
-            gained = (gained or 0.0) + (value - last if value >= last else value)
-            last_time = time
-        else:
-            since = time
-        last = value
-    return None if gained is None else _Gain(gained, last_time - since)
-
-
-def _beginning(first: _Unfounded, up: Sequence[Sample]) -> tuple[float, float]:
-    """Where a new series' count begins: time and value.
-
-    At zero if the target was scraped before without it; a target that was not may have counted for days, and its
-    first sample is only the base line.
-    """
-    seen = [time for time, value in up if float(value) == 1 and time < first.time]
-    return (max(seen), 0.0) if seen else (first.time, first.value)
-
-
-def _instant_rate(samples: Sequence[Sample], up: Sequence[Sample], cut: Cut) -> float | None:
-    """The step between the last two samples, per second, as PromQL's irate; None once the target is down."""
-    known = [(time, value) for time, text in samples if time <= cut.end and not math.isnan(value := float(text))][-2:]
-    down = [float(value) for time, value in up if time <= cut.end][-1:] == [0.0]
-    if len(known) < 2 or down or known[1][0] <= cut.end - cut.age_limit:
-        return None
-    (earlier, first), (later, last) = known
-    return (last - first if last >= first else last) / (later - earlier)

@@ -22,7 +22,7 @@ from bridge.points import Outcome, Settlement
 from bridge.sandbox import Sandbox
 from bridge.selection import load
 from bridge.settings.syntax import when
-from bridge.turns import utc
+from bridge.times import utc
 from examples.stack import wait
 from tests.flow.conftest import INTERVAL, Bridge, MakeBridge, T
 from tests.scripted.clock import Clock
@@ -302,7 +302,7 @@ def test_a_prometheus_that_cannot_be_reached_is_a_failure(ends: Ends) -> None:
     done = ends.backfill(BRIDGE_PROMETHEUS_URL="http://127.0.0.1:9")
 
     assert done.returncode == 1
-    assert done.stderr.endswith("is BRIDGE_PROMETHEUS_URL right?\n")
+    assert done.stderr.endswith("look at BRIDGE_PROMETHEUS_URL\n")
 
 
 def test_a_folder_that_cannot_be_written_is_a_warning_and_one_that_cannot_be_read_an_error(

@@ -159,7 +159,7 @@ def test_an_unreachable_prometheus_is_a_failure_with_one_line() -> None:
     assert done.returncode == 1
     (failure,) = [line for line in done.stderr.splitlines() if line.startswith("failure")]
     assert failure.startswith("failure: http://127.0.0.1:9: Prometheus cannot be reached: [Errno 111]")
-    assert failure.endswith("is BRIDGE_PROMETHEUS_URL right?")
+    assert failure.endswith("look at BRIDGE_PROMETHEUS_URL")
 
 
 def test_catalog_lists_what_can_be_chosen_and_the_flag_that_turns_it_on(prometheus: ScriptedPrometheus) -> None:
@@ -192,7 +192,8 @@ def daemon(tmp_path: Path, prometheus: ScriptedPrometheus, selection: str, sandb
 
 
 def test_the_daemon_runs_on_the_grid_and_tells_one_line_a_cycle(daemon: Daemon, sandbox: Sandbox) -> None:
-    daemon.wait_for("settled, 1 metrics, 1 points (1 accepted)", times=3)
+    daemon.wait_for("settled, 1 metric, 1 point (1 accepted)", times=3)
+    assert " bytes in 1 post, " in daemon.log
 
     times = sorted({row["timestamp"] for row in sandbox.rows()})
     seconds = [int(moment[17:19]) for moment in times[:3]]

@@ -436,8 +436,8 @@ def test_a_stopping_bridge_tries_no_longer_than_once(make_bridge: MakeBridge) ->
     assert bridge.clock.now == T + 5
 
 
-def test_all_posts_of_a_stopping_bridge_share_one_time_limit() -> None:
-    """Four batches of a slow service must not take four times the limit."""
+def limits_of_posts(batches: int, *, seconds: float, deadline: float, stop: threading.Event) -> list[float | None]:
+    """The time-out that each post of a cycle is given by a service that takes so many seconds for one."""
     clock = Clock(0.0)
     given: list[float | None] = []
 
@@ -447,32 +447,22 @@ def test_all_posts_of_a_stopping_bridge_share_one_time_limit() -> None:
 
         def post(self, batch: Batch, *, timeout: float | None = None) -> Receipt:
             given.append(timeout)
-            clock.sleep(3)
+            clock.sleep(seconds)
             return Receipt(accepted=batch.points)
 
+    posting = Posting(Slow(), Patience(stop, clock=clock, monotonic=clock, sleep=clock.sleep))
+    posting.deliver(Backlog(None).begin(0.0, 60.0, [Batch.pack([b"{}"])] * batches), deadline)
+    return given
+
+
+def test_all_posts_of_a_stopping_bridge_share_one_time_limit() -> None:
+    """Four batches of a slow service must not take four times the limit."""
     stop = threading.Event()
     stop.set()
-    posting = Posting(Slow(), Patience(stop, clock=clock, monotonic=clock, sleep=clock.sleep))
-    posting.deliver(Backlog(None).begin(0.0, 60.0, [Batch.pack([b"{}"])] * 4), 1000.0)
 
-    assert given == [4.0, 1.0, -2.0, -5.0]
+    assert limits_of_posts(4, seconds=3.0, deadline=1000.0, stop=stop) == [4.0, 1.0, -2.0, -5.0]
 
 
 def test_a_post_that_is_begun_just_before_the_deadline_is_not_cut_by_us() -> None:
     """It may have arrived, and would be posted again. After the deadline none is begun."""
-    clock = Clock(0.0)
-    given: list[float | None] = []
-
-    class Slow:
-        def paused(self) -> None:
-            return None
-
-        def post(self, batch: Batch, *, timeout: float | None = None) -> Receipt:
-            given.append(timeout)
-            clock.sleep(9.9)
-            return Receipt(accepted=batch.points)
-
-    posting = Posting(Slow(), Patience(threading.Event(), clock=clock, monotonic=clock, sleep=clock.sleep))
-    posting.deliver(Backlog(None).begin(0.0, 60.0, [Batch.pack([b"{}"])] * 3), 10.0)
-
-    assert given == [10.0, 2.0, 0.0]
+    assert limits_of_posts(3, seconds=9.9, deadline=10.0, stop=threading.Event()) == [10.0, 2.0, 0.0]

@@ -84,7 +84,8 @@ def _small_and_quiet() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bridge.envelopes.MAX_POINTS", 2)
         patch.setattr("bridge.backlog.store._EVENTS_SIZE", 3000)
-        patch.setattr("bridge.backlog.ledger._ROWS_KEPT", 10_000)
+        for module in ("ledger", "statement"):
+            patch.setattr(f"bridge.backlog.{module}.ROWS_KEPT", 10_000)
         patch.setattr("bridge.turns.collect_between_cycles", lambda: None)
         yield
     logging.disable(logging.NOTSET)

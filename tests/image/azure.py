@@ -15,8 +15,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from examples import stack, traffic
-from tests.image.conftest import Images
-from tests.image.engine import Container, Engine, environment, rows, sandbox
+from tests.image.engine import Container, environment, rows
 
 SUCCESSES = "nv_inference_request_success"
 # What is counted to the unit, and a metric that is there without any model.
@@ -98,13 +97,6 @@ class Azure:
     def wait_row(self, name: str) -> None:
         """Until something arrived under a name."""
         stack.wait(lambda: self.number(name) > 0, f"no {name}", seconds=40)
-
-
-@contextmanager
-def azure(engine: Engine, images: Images) -> Iterator[Azure]:
-    """A sandbox for one test."""
-    with engine.network() as network, sandbox(engine, images.sidecar, network) as (endpoint, string):
-        yield Azure(endpoint, network, string)
 
 
 def mounted(folder: Path, document: object = SELECTION) -> str:

@@ -9,14 +9,15 @@ import hashlib
 import os
 import ssl
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from examples import stack
-from tests.image.engine import Engine
+from tests.image.azure import Azure
+from tests.image.engine import Engine, sandbox
 
 BASES = Path(__file__).parent / "bases"
 NAME = "triton-bridge-test"
@@ -57,6 +58,13 @@ def images(engine: Engine, bases: Mapping[str, str]) -> Images:
     done = build(engine, NAME, VERSION, bases)
     assert done.returncode == 0, done.stderr
     return Images(f"{NAME}:{VERSION}", f"{NAME}:{VERSION}-sidecar")
+
+
+@pytest.fixture
+def azure(engine: Engine, images: Images) -> Iterator[Azure]:
+    """A sandbox for one test, in a network of its own."""
+    with engine.network() as network, sandbox(engine, images.sidecar, network) as (endpoint, string):
+        yield Azure(endpoint, network, string)
 
 
 def build(

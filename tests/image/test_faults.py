@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from examples import stack
-from tests.image import azure as sent_to
 from tests.image.azure import (
     BRIDGE,
     FAST,
@@ -36,12 +32,6 @@ TIMES = 10
 READY = ("status page at", "Server is ready")  # the bridge, Prometheus
 BACK_OFF = [1, 2, 4, 8, *[15] * (TIMES - 4)]  # seconds, docker/services/again
 THREE_WAYS = ("APPLICATIONINSIGHTS_CONNECTION_STRING", "INSTRUMENTATION_KEY", "BRIDGE_SANDBOX")
-
-
-@pytest.fixture
-def azure(engine: Engine, images: Images) -> Iterator[Azure]:
-    with sent_to.azure(engine, images) as endpoint:
-        yield endpoint
 
 
 # -- each process ------------------------------------------------------------------------------------------------------

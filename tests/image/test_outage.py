@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.image import azure as sent_to
 from tests.image.azure import (
     FAST,
     MODELS,
@@ -28,12 +26,6 @@ from tests.image.engine import FILLER, Engine, fill, small_volume
 
 CYCLES = 3  # that an outage lasts
 INTERVAL = 5  # seconds, as FAST has it
-
-
-@pytest.fixture
-def azure(engine: Engine, images: Images) -> Iterator[Azure]:
-    with sent_to.azure(engine, images) as endpoint:
-        yield endpoint
 
 
 @pytest.fixture

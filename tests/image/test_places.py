@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from tests.image import azure as sent_to
 from tests.image.azure import FAST, MODELS, Azure, counted, mounted, send, wait_scraped
 from tests.image.conftest import Images
 from tests.image.engine import FILLER, Engine, fill, small_volume
 
 HARDENED = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--user=12345:12345"]
-
-
-@pytest.fixture
-def azure(engine: Engine, images: Images) -> Iterator[Azure]:
-    with sent_to.azure(engine, images) as endpoint:
-        yield endpoint
 
 
 def test_hardened_it_serves_sends_and_closes_its_account(

@@ -17,7 +17,6 @@ import pytest
 import yaml
 
 from examples import stack
-from tests.image import azure as sent_to
 from tests.image.azure import (
     BRIDGE,
     FAST,
@@ -69,11 +68,8 @@ class Pod:
 
 
 @pytest.fixture
-def pod(engine: Engine, images: Images, bases: Mapping[str, str], tmp_path: Path) -> Iterator[Pod]:
-    with (
-        sent_to.azure(engine, images) as azure,
-        engine.container(images.sidecar, "sleep", "infinity", options=[f"--network={azure.network}"]) as node,
-    ):
+def pod(engine: Engine, images: Images, bases: Mapping[str, str], azure: Azure, tmp_path: Path) -> Iterator[Pod]:
+    with engine.container(images.sidecar, "sleep", "infinity", options=[f"--network={azure.network}"]) as node:
         yield Pod(engine, images, bases["TRITON_IMAGE"], azure, node, mounted(tmp_path))
 
 

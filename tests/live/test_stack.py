@@ -23,7 +23,7 @@ pytestmark = pytest.mark.live
 
 RELEASES = {"2.51.0": "24.10"}
 FLAGS = ["--metrics-config=summary_latencies=true", "--cache-config=local,size=1048576"]
-RATES = '{__name__=~".+_irate"}'
+RECORDED = '{__name__=~"' + "|".join(rule.name for rule in recorded()) + '"}'
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_every_rule_is_loaded_and_evaluated(prometheus: stack.PrometheusServer) 
 
     stack.wait(lambda: "unknown" not in rules().values(), "rules were not evaluated", prometheus)
 
-    assert {rate.name: "ok" for rate in recorded()} == rules()
+    assert {rule.name: "ok" for rule in recorded()} == rules()
 
 
 def test_the_bridge_reads_what_this_prometheus_says_of_itself(
@@ -68,31 +68,46 @@ def test_the_bridge_reads_what_this_prometheus_says_of_itself(
     assert (target.instance, target.scrape_interval, target.scrape_timeout) == (triton.metrics, 1.0, 1.0)
     assert client.lookback() == 35.0
     assert client.version() == prometheus.api("status/buildinfo")["version"]
-    assert {(rule.record, rule.interval) for rule in client.rules()} == {(rate.name, 5.0) for rate in recorded()}
+    assert {(rule.record, rule.interval) for rule in client.rules()} == {(known.name, 5.0) for known in recorded()}
     assert abs(client.now() - time.time()) < 5
     assert names(triton) <= client.names()
     client.close()
 
 
-def test_every_rate_that_this_triton_can_feed_is_recorded(
+def test_all_that_this_triton_can_feed_is_recorded(
     triton: stack.TritonServer, prometheus: stack.PrometheusServer
 ) -> None:
     exposed = names(triton)
-    fed = {rate.name for rate in recorded() if rate.source in exposed}
-    assert {rate.name for rate in recorded()} - fed <= {"nv_energy_consumption_irate"}, "only energy needs a GPU"
+    fed = {rule.name for rule in recorded() if exposed.issuperset(rule.sources)}
+    assert {rule.name for rule in recorded()} - fed <= {"nv_energy_consumption_irate"}, "only energy needs a GPU"
 
     def busy() -> bool:
         for model in ("ident", "scorer"):
             assert traffic.send(triton.http, model, 5) == 5
-        rates = {labels["__name__"]: value for labels, value in prometheus.query(f"max by (__name__) ({RATES})")}
-        return rates.get("nv_inference_count_irate", 0) > 0
+        found = {labels["__name__"]: value for labels, value in prometheus.query(f"max by (__name__) ({RECORDED})")}
+        return found.get("nv_inference_count_irate", 0) > 0 and fed <= set(found)
 
-    stack.wait(busy, "no rate under traffic", prometheus)
-    rates = prometheus.query(RATES)
+    stack.wait(busy, "not all is recorded under traffic", prometheus)
+    rows = prometheus.query(RECORDED)
 
-    assert fed == {labels["__name__"] for labels, _ in rates}
-    assert [(labels, value) for labels, value in rates if not (math.isfinite(value) and value >= 0)] == []
-    assert {"ident", "scorer", "cached"} == {labels["model"] for labels, _ in rates}
+    assert fed == {labels["__name__"] for labels, _ in rows}
+    assert [(labels, value) for labels, value in rows if not (math.isfinite(value) and value >= 0)] == []
+    assert {"ident", "scorer", "cached"} == {labels["model"] for labels, _ in rows}
+
+
+def test_load_is_one_or_more_under_traffic_and_nothing_for_a_model_without(
+    triton: stack.TritonServer, prometheus: stack.PrometheusServer
+) -> None:
+    """A request takes the time of computing it, and some more."""
+
+    def loads() -> dict[str, float]:
+        assert traffic.send(triton.http, "ident", 5) == 5
+        return {labels["model"]: value for labels, value in prometheus.query("nv_inference_load_ratio")}
+
+    stack.wait(lambda: loads().get("ident", 0) > 0, "no load under traffic", prometheus)
+
+    assert loads()["ident"] >= 1
+    assert loads()["cached"] == 0
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
@@ -128,16 +143,18 @@ def test_what_triton_exposes_is_known(triton: stack.TritonServer) -> None:
 
 
 def test_what_this_release_should_expose_is_there(triton: stack.TritonServer) -> None:
-    version = json.loads(stack.get(f"{triton.http}/v2"))["version"]
-    if version not in RELEASES:
-        pytest.skip(f"the container release of Triton {version} is not known here")
     elsewhere = ("a GPU", "vLLM", "TensorRT")
 
-    assert {
-        metric.name
-        for metric in EXPOSED
-        if metric.since <= RELEASES[version] and not metric.enabled_by.startswith(elsewhere)
+    assert {metric.name for metric in EXPOSED if metric.since <= release(triton)} - {
+        metric.name for metric in EXPOSED if metric.enabled_by.startswith(elsewhere)
     } <= {family.name for family in families(triton)}
+
+
+def test_without_a_flag_there_is_what_needs_none(tmp_path: Path) -> None:
+    with stack.triton(tmp_path) as plain:
+        assert {family.name for family in families(plain) if family.samples} == {
+            metric.name for metric in EXPOSED if not metric.enabled_by and metric.since <= release(plain)
+        }
 
 
 def test_a_summary_has_sum_and_count(triton: stack.TritonServer) -> None:
@@ -148,7 +165,7 @@ def test_a_summary_has_sum_and_count(triton: stack.TritonServer) -> None:
     assert {f"{name}_{part}" for name in summaries for part in ("sum", "count")} <= exposed
 
 
-def test_a_triton_that_died_has_no_rates(tmp_path: Path, prometheus_folder: Path) -> None:
+def test_of_a_triton_that_died_nothing_is_recorded(tmp_path: Path, prometheus_folder: Path) -> None:
     """Without the guard in the rules they would stand for the rest of the window, a minute."""
     with (
         stack.triton(tmp_path) as triton,
@@ -156,10 +173,10 @@ def test_a_triton_that_died_has_no_rates(tmp_path: Path, prometheus_folder: Path
             tmp_path, targets=[triton.metrics], scrape_interval="1s", folder=prometheus_folder
         ) as prometheus,
     ):
-        stack.wait(lambda: prometheus.query(RATES) != [], "no rates", prometheus)
+        stack.wait(lambda: prometheus.query(RECORDED) != [], "nothing recorded", prometheus)
 
         triton.kill()
-        stack.wait(lambda: prometheus.query(RATES) == [], "rates outlive Triton", prometheus, seconds=20)
+        stack.wait(lambda: prometheus.query(RECORDED) == [], "what is recorded outlives Triton", prometheus, seconds=20)
         assert [value for _, value in prometheus.query("up")] == [0.0]
 
 
@@ -224,6 +241,14 @@ def test_nothing_runs_after_the_block(tmp_path: Path) -> None:
     assert prometheus.process.poll() == 0
     with pytest.raises(OSError, match="refused"):
         stack.get(f"{prometheus.url}/-/ready")
+
+
+def release(triton: stack.TritonServer) -> str:
+    """Its container release, as EXPOSED has it."""
+    version = json.loads(stack.get(f"{triton.http}/v2"))["version"]
+    if version not in RELEASES:
+        pytest.skip(f"the container release of Triton {version} is not known here")
+    return RELEASES[version]
 
 
 def families(triton: stack.TritonServer) -> list[Metric]:

@@ -1,6 +1,6 @@
 """The table of what can be chosen."""
 
-from bridge.catalog import Line, catalog
+from bridge.catalog import Line, catalog, document, only, written
 from bridge.selection import parse
 from bridge.triton import EXPOSED, recorded
 
@@ -51,14 +51,66 @@ def test_selected_names_every_mode() -> None:
     }
 
 
-def test_a_counter_sent_as_accumulation_is_told_the_exact_form() -> None:
+def test_a_counter_sent_as_accumulation_is_told_that_it_could_be_exact() -> None:
     found = lines(set())
 
-    assert (
-        found["nv_inference_count"].advice
-        == 'sends the accumulation; exact: {"metric": "nv_inference_count", "mode": "increase"}'
-    )
+    assert found["nv_inference_count"].advice == "sends the accumulation; increase would send exact increments"
     assert found["nv_inference_request_success"].advice == ""
+
+
+def test_each_line_bears_the_entry_that_sends_it_best() -> None:
+    found = lines(set())
+
+    assert found["nv_inference_count"].entry == {"metric": "nv_inference_count", "mode": "increase"}
+    assert found["nv_gpu_utilization"].entry == "nv_gpu_utilization"
+    assert found["nv_inference_request_summary_us"].entry == "nv_inference_request_summary_us"
+    assert found["vllm:e2e_request_latency_seconds"].entry == {
+        "metric": "vllm:e2e_request_latency_seconds",
+        "mode": "histogram",
+        "quantiles": [0.5, 0.95, 0.99],
+    }
+
+
+def test_a_gauge_that_accumulates_is_best_sent_as_increments() -> None:
+    assert lines(set())["nv_cache_num_evictions"].entry == {"metric": "nv_cache_num_evictions", "mode": "increase"}
+
+
+def test_a_glob_and_a_histogram_entry_select_what_they_mean() -> None:
+    selection = parse(
+        """{"customMetrics": ["nv_gpu_*", {"metric": "vllm:e2e_request_latency_seconds", "mode": "histogram"}]}"""
+    )
+    selected = {line.name for line in catalog(selection, None) if line.selected}
+
+    assert selected == {
+        *(known.name for known in EXPOSED if known.name.startswith("nv_gpu_")),
+        "vllm:e2e_request_latency_seconds",
+    }
+
+
+def test_the_parts_of_a_family_are_one_line() -> None:
+    present = {f"{name}_{part}" for name in ("load", "vllm:request_params_n") for part in ("bucket", "sum", "count")}
+    kinds = {"load": "histogram", "vllm:request_params_n": "histogram", "gone": "counter"}
+    found = {line.name: line for line in catalog(None, present, kinds) if line.present}
+
+    assert set(found) == {"load", "vllm:request_params_n"}
+    assert found["load"].entry == {"metric": "load", "mode": "histogram", "quantiles": [0.5, 0.95, 0.99]}
+
+
+def test_globs_narrow_the_table() -> None:
+    assert {line.name for line in only(catalog(None, {"up"}), ["up", "nv_cpu_mem*"])} == {
+        "up",
+        "nv_cpu_memory_total_bytes",
+        "nv_cpu_memory_used_bytes",
+    }
+
+
+def test_the_ready_file_sends_what_is_there_and_is_a_good_one() -> None:
+    found = catalog(None, {"nv_inference_count", "up"})
+
+    assert parse(written(document(found))).entries == parse(
+        '{"customMetrics": [{"metric": "nv_inference_count", "mode": "increase"}, "up"]}'
+    ).entries
+    assert len(parse(written(document(catalog(None, None)))).entries) == len(EXPOSED) + len(recorded())
 
 
 def test_what_is_not_there_is_told_its_flag() -> None:
@@ -72,4 +124,4 @@ def test_what_is_not_there_is_told_its_flag() -> None:
 def test_a_recorded_rate_is_a_gauge_with_its_unit() -> None:
     (rule,) = (rule for rule in recorded() if rule.name == "nv_inference_count_irate")
 
-    assert lines({rule.name})[rule.name] == Line(rule.name, "gauge", "inferences/s", rule.meaning, True, "", "")
+    assert lines({rule.name})[rule.name] == Line(rule.name, "gauge", "inferences/s", rule.meaning, True, "", "", rule.name)

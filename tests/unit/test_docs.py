@@ -71,7 +71,9 @@ def test_every_metrics_json_of_the_readme_is_one(text: str) -> None:
 def test_the_first_example_of_the_readme_is_what_is_shipped() -> None:
     (first, *_) = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
 
-    assert json.loads(first) == json.loads((ROOT / "config" / "metrics.json").read_text(encoding="utf-8"))
+    shipped = json.loads((ROOT / "config" / "metrics.json").read_text(encoding="utf-8"))
+
+    assert json.loads(first) == {"customMetrics": shipped["customMetrics"]}
 
 
 def test_operations_name_every_outcome_and_no_own_metric_that_is_not() -> None:
@@ -97,7 +99,7 @@ def test_every_message_that_operations_explain_is_in_the_program() -> None:
 def test_rules_are_documented_as_they_are() -> None:
     assert "`NAME_count_irate`" in README
     assert "summary_latencies=true" in README
-    assert {rate.name.endswith("_irate") for rate in recorded()} == {True}
+    assert {rule.name.endswith("_irate") for rule in recorded() if rule.file == "triton.yml"} == {True}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -48,7 +48,9 @@ def test_a_module_begins_with_what_it_takes_and_gives_and_stays_short(module: Pa
 @pytest.mark.parametrize(
     "pure",
     [
-        *("queries.py", "telemetry.py", "sightings.py", "envelopes.py", "account.py"),
+        *("queries.py", "answers.py", "matchers.py", "sightings.py", "envelopes.py", "account.py", "times.py"),
+        *(f"telemetry/{name}.py" for name in ("__init__", "gains", "pools", "dimensions", "nouns")),
+        *(f"selection/{name}.py" for name in ("entry", "document", "rules", "parsing")),
         *(f"backlog/{name}.py" for name in ("spans", "eras", "held", "stretch", "ledger", "journal")),
     ],
 )

@@ -234,7 +234,7 @@ def test_the_time_out_holds_for_every_question(connect: Connect, method: str) ->
         silent.listen()
         prometheus = connect(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout=0.2)
 
-        with pytest.raises(PrometheusUnreachable, match="cannot be reached: Read timed out"):
+        with pytest.raises(PrometheusUnreachable, match=r"^Prometheus did not answer in time$"):
             getattr(prometheus, method)()
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from bridge.backlog import Backlog
-from bridge.points import Condition, Outcome, Rejection, Report, Settlement
+from bridge.points import Batch, Condition, Outcome, Rejection, Report, Settlement
 from bridge.status import Board, Memory
 from tests.scripted.clock import Clock
 
@@ -33,8 +33,7 @@ def test_points_of_waiting_cycles_are_shown_with_those_that_are_decided() -> Non
     backlog = Backlog(None)
     backlog.in_force(0.0, 60.0, "digest", "{}")
     backlog.settle(0.0, 60.0, Settlement.SETTLED, {Outcome.NOT_FINITE: 2})
-    backlog.gap(120.0)
-    backlog.wait(120.0, {Outcome.WAITING: 4, Outcome.NOT_FINITE: 1})
+    backlog.begin(60.0, 120.0, [Batch(b"", 4, 0)], not_finite=1).end()
     snapshot = Board(Clock(1000.0), lambda: Memory(backlog.account, "the disk is full")).snapshot()
 
     assert snapshot.points == {**NOTHING, Outcome.WAITING: 4, Outcome.NOT_FINITE: 3}

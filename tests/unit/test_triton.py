@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
+import yaml
 
-from bridge.triton import EXPOSED, Exposed, Kind, recorded
+from bridge.triton import EXPOSED, Exposed, Kind, Recorded, recorded
 from examples.stack import ROOT
-
-RULE = re.compile(r"- record: (\S+)\n +expr: irate\((\S+)\[\w+\]\)")
 
 
 @pytest.mark.parametrize("metric", EXPOSED, ids=lambda metric: metric.name)
@@ -30,16 +29,51 @@ def test_a_name_stands_once() -> None:
 
 
 def test_what_is_recorded_is_what_the_rules_record() -> None:
-    rules = (ROOT / "prometheus" / "rules" / "triton.yml").read_text()
-
-    assert sorted(RULE.findall(rules)) == sorted((rate.name, rate.source) for rate in recorded())
-
-
-def test_a_rate_comes_from_something_that_accumulates() -> None:
-    kinds = {metric.name: metric.kind for metric in EXPOSED}
-    sources = {
-        re.sub(r"_(sum|count)$", "", rate.source) if "_summary_" in rate.source else rate.source for rate in recorded()
+    """Each name by its own file, of the same series."""
+    rules = {
+        (path.name, rule["record"]): set(re.findall(r"\bnv_\w+", rule["expr"]))
+        for path in (ROOT / "prometheus" / "rules").glob("*.yml")
+        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]
+        for rule in group["rules"]
     }
 
-    assert {kinds[source] for source in sources} == {Kind.COUNTER, Kind.SUMMARY}
-    assert not any(rate.source in kinds for rate in recorded() if "_summary_" in rate.source), "a quantile has no rate"
+    assert rules == {(rule.file, rule.name): set(rule.sources) for rule in recorded()}
+
+
+def test_a_recorded_name_is_none_that_triton_exposes() -> None:
+    names = [rule.name for rule in recorded()]
+
+    assert sorted(set(names)) == sorted(names)
+    assert {metric.name for metric in EXPOSED} & set(names) == set()
+
+
+def test_what_is_recorded_comes_from_something_that_accumulates() -> None:
+    """A quantile has no rate: of a summary it is the sum or the count that accumulates."""
+    accumulate = {
+        name
+        for metric in EXPOSED
+        for name in {
+            Kind.COUNTER: [metric.name],
+            Kind.SUMMARY: [f"{metric.name}_sum", f"{metric.name}_count"],
+        }.get(metric.kind, [])
+    }
+
+    assert {source for rule in recorded() for source in rule.sources} - accumulate == set()
+
+
+@pytest.mark.parametrize("rule", recorded(), ids=lambda rule: rule.name)
+def test_a_recorded_name_ends_in_what_it_is(rule: Recorded) -> None:
+    endings = {"triton.yml": ("_irate",), "derived.yml": ("_per_request", "_size", "_ratio")}
+
+    assert rule.name.endswith(endings[rule.file])
+    assert rule.unit
+    assert rule.meaning
+
+
+def test_of_a_request_every_duration_has_its_mean() -> None:
+    durations = [metric.name for metric in EXPOSED if metric.name.endswith("_duration_us")]
+
+    assert len(durations) == 5
+    assert [f"{name}_per_request" for name in durations] == [
+        rule.name for rule in recorded() if rule.unit == "us/request"
+    ]

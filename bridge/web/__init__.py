@@ -13,7 +13,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
-from datetime import datetime, timezone
 from enum import Enum
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,6 +25,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from bridge.errors import ConfigurationError, Finding
 from bridge.points import Outcome, Settlement
 from bridge.status import Board, Snapshot
+from bridge.times import utc
 
 log = logging.getLogger(__name__)
 
@@ -180,7 +180,7 @@ def _page(snapshot: Snapshot) -> str:
     cycles = _rows((one.value.replace("_", " "), count) for one, count in account.cycles.items())
     since = {detail.time: detail.settlement for detail in account.details}  # repaired, it may be
     newest = "".join(
-        f"<tr><td>{_utc(report.time)}</td><td>{since.get(report.time, report.settlement).value.replace('_', ' ')}</td>"
+        f"<tr><td>{utc(report.time)}</td><td>{since.get(report.time, report.settlement).value.replace('_', ' ')}</td>"
         f"<td class=number>{report.read:,}</td><td class=number>{report.outcomes.get(Outcome.ACCEPTED, 0):,}</td>"
         f"<td class=number>{report.seconds * 1000:,.0f}</td><td>{html.escape('; '.join(report.problems))}</td></tr>"
         for report in snapshot.reports[:20]
@@ -199,7 +199,7 @@ def _page(snapshot: Snapshot) -> str:
         )
     )
     behind = (
-        f"<p>{account.cycles[Settlement.WAITING]:,} cycles wait, the oldest of {_utc(account.oldest_waiting)}.</p>"
+        f"<p>{account.cycles[Settlement.WAITING]:,} cycles wait, the oldest of {_time(account.oldest_waiting)}.</p>"
         if account.cycles[Settlement.WAITING]
         else ""
     )
@@ -209,8 +209,8 @@ def _page(snapshot: Snapshot) -> str:
 <h1>{html.escape(snapshot.state)}</h1>
 <p>{html.escape(snapshot.advice)}</p>
 {problems}{behind}
-<p>Running since {_utc(snapshot.started)}; newest accepted grid time: {_utc(account.last_delivered)}.</p>
-<h2>Account since {_utc(account.origin)}</h2>
+<p>Running since {utc(snapshot.started)}; newest accepted grid time: {_time(account.last_delivered)}.</p>
+<h2>Account since {_time(account.origin)}</h2>
 <table><tr><th scope=row>points read</th><td class=number>{account.read:,}</td></tr>{points}</table>
 <table><tr><th scope=row>cycles due</th><td class=number>{account.due:,}</td></tr>{cycles}</table>
 <h2>Newest cycles</h2>
@@ -226,5 +226,5 @@ def _rows(counts: Iterable[tuple[str, int]]) -> str:
     return "".join(f"<tr><th scope=row>{name}</th><td class=number>{count:,}</td></tr>" for name, count in counts)
 
 
-def _utc(time: float | None) -> str:
-    return "none yet" if time is None else datetime.fromtimestamp(time, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+def _time(moment: float | None) -> str:
+    return "none yet" if moment is None else utc(moment)

@@ -1,0 +1,86 @@
+"""What stands around the bridge: the state folder, which is looked at and left as it is, and the endpoint."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bridge.backlog import Backlog
+from bridge.check.surroundings import check_endpoint, check_folder
+from bridge.errors import Severity
+from bridge.settings import load
+from tests.scripted.prometheus import Reply, ScriptedPrometheus
+
+KEY = "11111111-2222-3333-4444-555555555555"
+
+
+def test_a_folder_that_can_be_written_or_made_is_no_finding_and_stays_as_it_is(tmp_path: Path) -> None:
+    assert [*check_folder(tmp_path), *check_folder(tmp_path / "a" / "bridge")] == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("folder", ["/proc/bridge", "/proc/self/status/bridge"])
+def test_a_folder_that_cannot_be_written_is_a_failure(folder: str) -> None:
+    """Where nobody may make files, root neither; and where a file stands in a folder's place."""
+    (found,) = check_folder(Path(folder))
+
+    assert (found.place, found.severity) == (folder, Severity.FAILURE)
+    assert found.problem.startswith("cannot be written (")
+    assert "BRIDGE_STATE_DIR" in found.remedy
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Backlog]:
+    """What a running bridge has locked."""
+    backlog = Backlog(tmp_path)
+    backlog.lock()
+    yield backlog
+    backlog.close()
+
+
+def test_a_bridge_that_runs_with_the_folder_is_a_note_and_keeps_its_lock(running: Backlog, tmp_path: Path) -> None:
+    (found,) = check_folder(tmp_path)
+
+    assert (found.problem, found.severity) == ("a triton-bridge runs with this folder now", Severity.NOTE)
+    assert running.durable
+
+
+def test_the_lock_of_a_bridge_that_has_ended_is_free_and_stays_so(running: Backlog, tmp_path: Path) -> None:
+    running.close()
+
+    assert list(check_folder(tmp_path)) == []
+    Backlog(tmp_path).lock()
+
+
+def test_an_endpoint_that_answers_is_no_finding_and_gets_no_post() -> None:
+    """Any answer will do, such as a 404."""
+    asked: list[str] = []
+
+    class Endpoint(ScriptedPrometheus):
+        def reply(self, path: str, query: dict[str, str]) -> Reply:
+            asked.append(path)
+            return 404, b""
+
+    with Endpoint(lambda: 0.0) as endpoint:
+        endpoint._server.RequestHandlerClass.do_POST = lambda _: asked.append("a post")  # type: ignore[attr-defined]
+        string = f"InstrumentationKey={KEY};IngestionEndpoint={endpoint.url}"
+
+        assert list(check_endpoint(load({"APPLICATIONINSIGHTS_CONNECTION_STRING": string}))) == []
+        assert asked == ["/"]
+
+
+def test_an_endpoint_that_cannot_be_reached_is_a_failure() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        endpoint = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        string = f"InstrumentationKey={KEY};IngestionEndpoint={endpoint}"
+        (found,) = check_endpoint(load({"APPLICATIONINSIGHTS_CONNECTION_STRING": string}))
+
+    assert (found.place.rstrip("/"), found.problem, found.severity) == (
+        endpoint,
+        "the ingestion endpoint cannot be reached (ConnectionError)",
+        Severity.FAILURE,
+    )
