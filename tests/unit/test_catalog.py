@@ -107,9 +107,10 @@ def test_globs_narrow_the_table() -> None:
 def test_the_ready_file_sends_what_is_there_and_is_a_good_one() -> None:
     found = catalog(None, {"nv_inference_count", "up"})
 
-    assert parse(written(document(found))).entries == parse(
-        '{"customMetrics": [{"metric": "nv_inference_count", "mode": "increase"}, "up"]}'
-    ).entries
+    assert (
+        parse(written(document(found))).entries
+        == parse('{"customMetrics": [{"metric": "nv_inference_count", "mode": "increase"}, "up"]}').entries
+    )
     assert len(parse(written(document(catalog(None, None)))).entries) == len(EXPOSED) + len(recorded())
 
 
@@ -124,4 +125,6 @@ def test_what_is_not_there_is_told_its_flag() -> None:
 def test_a_recorded_rate_is_a_gauge_with_its_unit() -> None:
     (rule,) = (rule for rule in recorded() if rule.name == "nv_inference_count_irate")
 
-    assert lines({rule.name})[rule.name] == Line(rule.name, "gauge", "inferences/s", rule.meaning, True, "", "", rule.name)
+    assert lines({rule.name})[rule.name] == Line(
+        rule.name, "gauge", "inferences/s", rule.meaning, True, "", "", rule.name
+    )
