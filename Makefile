@@ -21,7 +21,7 @@ test: .venv/.dev tools-ready ## unit, flow and live tests (PYTEST_ARGS="-k reset
 
 .PHONY: test-image
 test-image: .venv/.dev tools-ready ## tests of the containers, with a real Docker engine (PYTEST_ARGS="-k stop" for some)
-	@$(BIN)/python -m pytest tests/image -o faulthandler_timeout=900 $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest tests/image -n 2 --dist loadfile -o faulthandler_timeout=900 $(PYTEST_ARGS)
 
 .PHONY: image
 image: ## build both images (NAME=…, VERSION=…; ./build.sh --help says more)
@@ -38,6 +38,10 @@ check: .venv/.dev ## ruff, mypy strict, import directions, Prometheus' configura
 .PHONY: check-kql
 check-kql: .venv/.dev ## queries for Azure, by Microsoft's own parser (fetched from npm)
 	@$(BIN)/python -m pytest tests/kql $(PYTEST_ARGS)
+
+.PHONY: test-browser
+test-browser: .venv/.dev ## the status page in Debian's Chromium: every state, phone and desk, axe-core; pictures in build
+	@$(BIN)/python -m pytest tests/browser $(PYTEST_ARGS)
 
 .PHONY: bench
 bench: .venv/.dev ## cost of a point, beside the exporter's own export(), and of the repair of an outage

@@ -140,7 +140,7 @@ def spine(source: Any, sink: Any, backlog: Any) -> Any:
         source,
         Encoder(KEY, context_tags(Resource({}))),
         sink,
-        Instruments("0", lambda: backlog.account, lambda: backlog.durable),
+        Instruments(),
         Witness(),
         backlog,
         Patience(threading.Event()),

@@ -92,9 +92,11 @@ def gather(
     sighted = (*known, *([seen] if seen else []))
     answers = _with_sightings(answers, sighted, seen, selection, interval)
     if lost := orphans(answers.samples, selection, cut):
-        earlier = sightings.before(lost, sighted, cut.start, after=cut.start - HISTORY)
+        scrapes, begun = ask_up(hour=True), {identity(labels) for labels in lost}
+        series = [one for one in answers.samples if identity(one.labels) in begun]
+        earlier = sightings.before(series, sighted, cut.start, after=cut.start - HISTORY, up=scrapes)
         _take_later(earlier, (one for question in history(lost, window, match=match) for one in ask.own(question)), cut)
-        answers = replace(answers, up=ask_up(hour=True), history=earlier)
+        answers = replace(answers, up=scrapes, history=earlier)
     return answers
 
 
@@ -113,7 +115,8 @@ def _with_sightings(
     answers: Answers, known: Iterable[Sighting], seen: Sighting | None, selection: Selection, interval: Interval
 ) -> Answers:
     after = interval.start - interval.window.lookback
-    answers = replace(answers, samples=sightings.joined(answers.samples, known, after=after, until=interval.time))
+    joined = sightings.joined(answers.samples, known, after=after, until=interval.time, up=answers.up)
+    answers = replace(answers, samples=joined, scraped=answers.samples)
     if seen is None:
         return answers
     at_once = [entry for entry in selection.entries if not entry.mode.raw]

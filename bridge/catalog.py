@@ -7,12 +7,13 @@ counters as increments, histograms as aggregates with quantiles, gauges as they 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from bridge.selection import Entry, Mode, Selection
+from bridge.check.kinds import Kinds, misfit
+from bridge.selection import Entry, Mode, Owners, Selection
 from bridge.triton import EXPOSED, Kind, recorded
 
 _QUANTILES = [0.5, 0.95, 0.99]
@@ -23,7 +24,7 @@ class Line:
     """One metric. ``present`` is None where Prometheus was not asked; ``selected`` names how it is sent, or is empty.
 
     ``entry`` is how to select it best, ready for metrics.json. ``advice`` is what a person should know before choosing
-    it: the flag that turns it on, or that another form is exact.
+    it: what it needs, or what ``check`` says of the form in which it is sent.
     """
 
     name: str
@@ -53,17 +54,18 @@ def catalog(
     ``present`` are the names of series, ``kinds`` the types of families as the targets tell them.
     """
     kinds = kinds or {}
+    sending = _Sending(selection, present, kinds)
     parts = {part for family, kind in kinds.items() for part in _parts(family, kind)}
     lines = [
-        _line(selection, present, known.name, known.kind.value, known.unit, known.meaning, known.enabled_by)
+        _line(sending, present, known.name, known.kind.value, known.unit, known.meaning, known.enabled_by)
         for known in EXPOSED
     ]
-    lines += [_line(selection, present, rule.name, "gauge", rule.unit, rule.meaning) for rule in recorded()]
+    lines += [_line(sending, present, rule.name, "gauge", rule.unit, rule.meaning) for rule in recorded()]
     known_names = {name for line in lines for name in (line.name, *_parts(line.name, line.kind))}
     chosen = {entry.metric for entry in selection.entries if entry.metric and not entry.glob} if selection else set()
     others = {name for name in present or () if name not in parts} | set(kinds) | chosen
     lines += [
-        _line(selection, present, name, kinds.get(name, ""), "", "")
+        _line(sending, present, name, kinds.get(name, ""), "", "")
         for name in sorted(others - known_names)
         if name in chosen or present is None or _is_present(name, present)
     ]
@@ -87,8 +89,38 @@ def written(document: Mapping[str, Any]) -> str:
     return f'{{\n    "customMetrics": [\n{entries}\n    ]\n}}'
 
 
+class _Sending:
+    """What the selection does with a metric."""
+
+    def __init__(self, selection: Selection | None, present: Collection[str] | None, kinds: Mapping[str, str]) -> None:
+        self._entries = selection.entries if selection else ()
+        self._kinds = Kinds(kinds)
+        names = {*self._kinds.series, *(present or ())}
+        self._owners = Owners(selection, names) if selection else None
+
+    def of(self, name: str, kind: str) -> list[Entry]:
+        """The entries that send it, or a part of it."""
+        owners, parts = self._owners, _parts(name, kind)
+        # No series of a histogram has its name alone, for a glob to fit.
+        of_glob = parts if kind == Kind.HISTOGRAM.value else (name, *parts)
+        return [
+            one
+            for one in self._entries
+            if owners and any(owners.sends(one, series) for series in (of_glob if one.glob else (name, *parts)))
+        ]
+
+    def wrong(self, entry: Entry, name: str, kind: str) -> str:
+        """What does not fit in the way that an entry sends it; empty where all does."""
+        metric = entry.metric or ""
+        if entry.glob:
+            metric = f"{name}_bucket" if kind == Kind.HISTOGRAM.value and entry.mode is not Mode.HISTOGRAM else name
+        role = self._kinds.of(metric)
+        found = misfit(entry.mode, role, metric) if role else None
+        return "" if found is None else found.one if metric == name else f"{metric} {found.one}"
+
+
 def _line(
-    selection: Selection | None,
+    sending: _Sending,
     present: Collection[str] | None,
     name: str,
     kind: str,
@@ -96,21 +128,12 @@ def _line(
     meaning: str,
     enabled_by: str = "",
 ) -> Line:
-    modes = [entry.mode for entry in _senders(selection, name, kind)]
+    senders = sending.of(name, kind)
+    modes = dict.fromkeys(entry.mode.value for entry in senders)
     has = None if present is None else _is_present(name, present)
-    entry = advised(name, kind)
-    if isinstance(entry, dict) and Mode.VALUE in modes:
-        advice = "sends the accumulation; increase would send exact increments"
-    else:
-        advice = "" if has or not enabled_by else f"turned on by {enabled_by}"
-    return Line(name, kind, unit, meaning, has, ", ".join(mode.value for mode in modes), advice, entry)
-
-
-def _senders(selection: Selection | None, name: str, kind: str) -> Iterator[Entry]:
-    """The entries that send a metric, or a part of it."""
-    for entry in selection.entries if selection else ():
-        if any(entry.wants(part) for part in (name, *_parts(name, kind))):
-            yield entry
+    wrong = dict.fromkeys(sending.wrong(entry, name, kind) for entry in senders)
+    advice = "; ".join(filter(None, wrong)) or ("" if has or not enabled_by else f"needs {enabled_by}")
+    return Line(name, kind, unit, meaning, has, ", ".join(modes), advice, advised(name, kind))
 
 
 def _parts(name: str, kind: str) -> tuple[str, ...]:

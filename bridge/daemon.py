@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import logging
 import operator
+import platform
 import signal
 import threading
 import time
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from importlib.metadata import version
 from pathlib import Path
 
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES, JobSubmissionEvent
@@ -34,13 +36,14 @@ from bridge.ending import SIGNALS, Ending, beside
 from bridge.envelopes import Encoder
 from bridge.errors import ConfigurationError, PrometheusError
 from bridge.exposition import MetricsPort
-from bridge.instruments import Instruments
+from bridge.instruments import JOB, Instruments
 from bridge.points import Outcome, Sighting
 from bridge.prometheus import Prometheus
 from bridge.sandbox import Sandbox
 from bridge.selection import Selection, SelectionFile
 from bridge.settings import Settings
 from bridge.settings.syntax import is_loopback
+from bridge.status import About
 from bridge.times import utc
 from bridge.turns import Turns, tell_waiting
 from bridge.watch import Closing, opening
@@ -52,6 +55,7 @@ log = logging.getLogger(__name__)
 _NO_KEY = "00000000-0000-0000-0000-000000000000"
 _SANDBOX_ROWS = 10_000  # some 12 MB
 _SANDBOX_PORT = 9465
+_STANDS_ON = ("azure-monitor-opentelemetry-exporter", "opentelemetry-sdk")
 _PROMETHEUS_SECONDS = 10  # for a Prometheus that starts with the bridge
 _EPOCH = datetime.fromtimestamp(0, timezone.utc)
 
@@ -109,14 +113,14 @@ def build(
             sandbox = closing.enter_context(_sandbox(settings.listen.host))
             string = sandbox.connection_string
             log.info("sandbox in Azure's place: what arrives is shown at %s", sandbox.url)
-        elif settings.connection:
+        elif settings.connection and sink is None:  # what is shown needs no key
             key, string = settings.connection.instrumentation_key, settings.connection.string
         if sink is None:
             entra = Entra(settings.entra_client_id) if settings.entra else None
             delivery = Delivery(string, entra=entra)
             closing.callback(delivery.close)
             sink = delivery
-        instruments = Instruments(__version__, lambda: backlog.account, lambda: backlog.durable)
+        instruments = Instruments()
         witness = Witness(folder)
         cycle = Cycle(
             Terms(
@@ -153,16 +157,18 @@ def run(settings: Settings, file: SelectionFile) -> int:
     # Blocked here and waited for below: a handler could run at any instruction, and lock itself out.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     stop = threading.Event()
+    for finding in settings.findings:
+        log.warning(str(finding))
     with build(settings, stop=stop) as parts:
-        turns = Turns(parts.cycle, parts.instruments, file, stop, limit=settings.backfill_limit)
+        turns = Turns(parts.cycle, parts.instruments, file, stop, limit=settings.backfill_limit, about=about(settings))
         web = Web(
             *settings.listen,
             board=turns.board,
             registry=parts.instruments.registry,
-            interval=settings.interval,
         )
         announce(settings, file.current, parts.cycle.backlog.account)
         log.info("status page at %s", web.url)
+        log.info("in Azure: %s", turns.board.snapshot().about.query)
         # Not waited for: a Prometheus that never answers must not hold up a signal.
         beside(lambda: look_at(settings))
         closing = None
@@ -176,6 +182,19 @@ def run(settings: Settings, file: SelectionFile) -> int:
         Ending(turns, stop, closing).run(lambda: scheduler.shutdown(wait=False))
         web.close()
     return 0
+
+
+def about(settings: Settings) -> About:
+    """What the status tells of this process."""
+    tags = context_tags(Resource(settings.resource_attributes))
+    return About(
+        __version__,
+        tags.get("ai.cloud.role", ""),
+        tags.get("ai.cloud.roleInstance", ""),
+        settings.interval,
+        str(settings.metrics_file),
+        {**{name: version(name) for name in _STANDS_ON}, "Python": platform.python_version()},
+    )
 
 
 def see_opening(target: str, since: float | None, witness: Witness, stop: threading.Event) -> None:
@@ -222,7 +241,8 @@ def look_at(settings: Settings, pause: Callable[[float], object] = time.sleep) -
         return
     finally:
         prometheus.close()
-    for target in targets:
+    # Of the target that is this process, Prometheus tells how it was before this start.
+    for target in (one for one in targets if one.job != JOB):
         log.info(
             "target %s %s: %s, scraped every %s%s",
             target.job,

@@ -1,7 +1,8 @@
 """Takes a level, a format and what must stay secret, sets up logging: lines on stderr, for people or for machines.
 
-A problem (WARNING and above) that repeats is written once a minute, with how often it was held back. INFO and DEBUG
-are the record of what was done, and are never held back.
+A line tells which cycle was worked on when it was written. A problem (WARNING and above) that repeats is written once a
+minute, with how often it was held back, and since when. INFO and DEBUG are the record of what was done, and are never
+held back. The schema of lines for machines: docs/logs.md.
 """
 
 from __future__ import annotations
@@ -9,22 +10,28 @@ from __future__ import annotations
 import copy
 import json
 import logging
-import math
 import re
 import sys
+import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, NamedTuple, TextIO
+
+from bridge.masking import masking
+from bridge.times import utc
+
+log = logging.getLogger(__name__)
 
 WINDOW = 60.0  # s between two lines of one problem
 MOST_PROBLEMS = 1000  # remembered at a time; past them the oldest is forgotten, its count written
 
-_SHORTEST_SECRET = 4  # a shorter one would blot out parts of any word or number, and hide little
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_CYCLE: ContextVar[float | None] = ContextVar("cycle", default=None)  # of each thread its own
 # At INFO libraries tell of traffic that the bridge reports itself. The exporter's errors print whole envelopes, key and
 # labels included; the bridge tells of the same failures in its own words.
 _LIBRARIES = {
@@ -42,33 +49,70 @@ def setup(
     stream: TextIO | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> logging.Handler:
-    """Send all logging, and Python's warnings, to ``stream`` (stderr) through the handler that is returned.
+    """Send all logging, Python's warnings, and what ends a thread, to ``stream`` (stderr) through the handler returned.
 
-    ``level`` is the name of one, in any case. ``secrets`` are masked wherever they would be written, whatever their
-    case, from 4 characters on. ``clock`` (seconds) measures the minute of a problem. A second call replaces the first.
-    Closing the handler, which ``logging`` does at exit, writes the counts that are still held back.
+    ``level`` is the name of one, in any case. ``secrets`` are masked wherever they would be written (``masking``).
+    ``clock`` (seconds) measures the minute of a problem. A second call replaces the first. Closing the handler, which
+    ``logging`` does at exit, writes the counts that are still held back.
     """
-    mask = _masking(secrets)
+    mask = masking(secrets)
     handler = _Handler(stream or sys.stderr, clock)
     handler.setFormatter(_Json(mask) if log_format == "json" else _Text(mask))
     handler.setLevel(level.upper())  # a library's own level may lie below the one asked for
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(True)
+    threading.excepthook = _thrown
     for name, least in _LIBRARIES.items():
         logging.getLogger(name).setLevel(least)
     return handler
 
 
+@contextmanager
+def of_cycle(time: float) -> Iterator[None]:
+    """Let the lines that this thread writes meanwhile be of the cycle of T (epoch s)."""
+    token = _CYCLE.set(time)
+    try:
+        yield
+    finally:
+        _CYCLE.reset(token)
+
+
+def _know_cycle(record: logging.LogRecord) -> bool:
+    """A filter that lets all through: a problem that is written later stays of its own cycle."""
+    time = _CYCLE.get()
+    record.cycle = "" if time is None else utc(time)
+    return True
+
+
+def _thrown(thrown: threading.ExceptHookArgs) -> None:
+    if issubclass(thrown.exc_type, SystemExit):  # which ends a thread in order
+        return
+    log.critical(
+        "a thread was ended by a fault of the bridge itself; please report it",
+        exc_info=(thrown.exc_type, thrown.exc_value or thrown.exc_type(), thrown.exc_traceback),
+    )
+
+
+class _Repeated(NamedTuple):
+    """How often a problem was held back since a line of it (epoch s); ``latest`` where that is not the line's own time."""
+
+    more: int
+    since: float
+    latest: float | None = None
+
+    def __str__(self) -> str:
+        latest = "" if self.latest is None else f", the latest at {utc(self.latest)[11:]}"
+        return f" ({self.more} more since {utc(self.since)[11:]}{latest})"
+
+
 @dataclass
 class _Problem:
-    """When a problem was last written (on the handler's clock), how often it came since, and its latest record."""
+    """When a problem was last written (on the handler's clock, and in epoch s), and what came of it since."""
 
     written: float
+    since: float
     held: int = 0
     latest: logging.LogRecord | None = None
-
-    def count(self, now: float) -> str:
-        return f" ({self.held} more in the last {math.ceil(now - self.written)} s)" if self.held else ""
 
 
 class _Handler(logging.StreamHandler):  # type: ignore[type-arg] # generic from Python 3.11 on
@@ -79,55 +123,70 @@ class _Handler(logging.StreamHandler):  # type: ignore[type-arg] # generic from 
 
     def __init__(self, stream: TextIO, clock: Callable[[], float]) -> None:
         super().__init__(stream)
+        self.addFilter(_know_cycle)
         self._clock = clock
         self._problems: OrderedDict[tuple[str, int, str], _Problem] = OrderedDict()  # the longest written first
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            now = self._clock()
+            now, record = self._clock(), _written_out(record)
             key = (record.name, record.levelno, str(record.msg))
             known = self._problems.get(key)
             if known and now - known.written < WINDOW:
                 known.held += 1
-                known.latest = _remark(record, "", exc_info=None)  # a traceback would keep its frames alive
+                # A traceback, and arguments, would keep alive what they lead to.
+                known.latest = _changed(record, msg=record.getMessage(), args=None, exc_info=None)
                 return
             if known:
                 del self._problems[key]
-                record = _remark(record, known.count(now))
-            self._forget(now, lambda oldest: now - oldest.written >= WINDOW)
+                if known.held:
+                    record = _changed(record, repeated=_Repeated(known.held, known.since))
+            self._forget(lambda oldest: now - oldest.written >= WINDOW)
             if record.levelno >= logging.WARNING:
-                self._forget(now, lambda _: len(self._problems) >= MOST_PROBLEMS)
-                self._problems[key] = _Problem(now)
+                self._forget(lambda _: len(self._problems) >= MOST_PROBLEMS)
+                self._problems[key] = _Problem(now, record.created)
+            super().emit(record)
         except Exception:  # noqa: BLE001 - a log call must not fail, whatever it was given: logging's own rule
             self.handleError(record)
-        else:
-            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Say nothing: there is nowhere left to say it. (logging's own would write the arguments, secrets too.)"""
 
     def close(self) -> None:
         self.acquire()
         try:
-            self._forget(self._clock(), lambda _: True)
+            self._forget(lambda _: True)
             super().close()
         finally:
             self.release()
 
-    def _forget(self, now: float, condition: Callable[[_Problem], bool]) -> None:
+    def _forget(self, condition: Callable[[_Problem], bool]) -> None:
         """Forget problems, the longest written first, while the condition holds; write what they held back."""
         while self._problems and condition(next(iter(self._problems.values()))):
             _, problem = self._problems.popitem(last=False)
-            if problem.latest:
-                super().emit(_remark(problem.latest, problem.count(now), created=time.time()))  # lines stay in order
+            if latest := problem.latest:
+                repeated = _Repeated(problem.held, problem.since, latest.created)
+                super().emit(_changed(latest, repeated=repeated, created=time.time()))  # lines stay in order
 
 
-def _remark(record: logging.LogRecord, remark: str, **changes: Any) -> logging.LogRecord:
-    """A copy, since other handlers see the record too, with a remark behind its message."""
+def _changed(record: logging.LogRecord, **changes: Any) -> logging.LogRecord:
+    """A copy, since other handlers see the record too."""
     changed = copy.copy(record)
-    vars(changed).update(changes, msg=record.getMessage() + remark, args=None)
+    vars(changed).update(changes)
     return changed
 
 
+def _written_out(record: logging.LogRecord) -> logging.LogRecord:
+    """The record itself; one whose arguments do not fit its message, so that it shows that."""
+    try:
+        record.getMessage()
+    except Exception as error:  # noqa: BLE001 - whatever it was given
+        return _changed(record, msg=f"{record.msg} (the log call is wrong: {error}; please report it)", args=None)
+    return record
+
+
 class _Text(logging.Formatter):
-    """``2026-01-31T12:00:05.250Z WARNING delivery: the message key=value``; one line, but for tracebacks."""
+    """``2026-01-31T12:00:05.250Z WARNING delivery: the message (cycle 2026-01-31T12:00:00Z)``; one line, but for tracebacks."""
 
     def __init__(self, mask: Callable[[str], str]) -> None:
         super().__init__()
@@ -137,49 +196,41 @@ class _Text(logging.Formatter):
         return self._mask(super().format(record))
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        message = " ".join([record.getMessage(), *(f"{name}={value}" for name, value in _extras(record).items())])
+        message, cycle = record.getMessage(), getattr(record, "cycle", "")
+        if cycle and cycle not in message:
+            message += f" (cycle {cycle})"
+        message += str(getattr(record, "repeated", ""))
         # What a server says may stand in a message: it must not look like lines of ours, nor steer a terminal.
         message = _CONTROL.sub(lambda character: repr(character[0])[1:-1], message)
-        return f"{_time(record)} {record.levelname} {record.name.removeprefix('bridge.')}: {message}"
+        return f"{_time(record.created)} {record.levelname} {record.name.removeprefix('bridge.')}: {message}"
 
 
 class _Json(logging.Formatter):
-    """One JSON object a line: ts, level, logger, message, exception if there is one, and the extras."""
+    """One JSON object a line, as in docs/logs.md."""
 
     def __init__(self, mask: Callable[[str], str]) -> None:
         super().__init__()
         self._mask = mask
 
     def format(self, record: logging.LogRecord) -> str:
-        fields = {
-            "ts": _time(record),
+        # Masked before it is encoded: a mask must neither fall on a number, nor miss what JSON has escaped.
+        fields: dict[str, str | int] = {
+            "ts": _time(record.created),
             "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
+            "logger": self._mask(record.name),
+            "message": self._mask(record.getMessage()),
         }
+        if cycle := getattr(record, "cycle", ""):
+            fields["cycle"] = cycle
+        if repeated := getattr(record, "repeated", None):
+            fields |= {"more": repeated.more, "since": _time(repeated.since)}
+            if repeated.latest is not None:
+                fields["latest"] = _time(repeated.latest)
         if record.exc_info:
-            fields["exception"] = self.formatException(record.exc_info)
-        # Masked before it is encoded: afterwards a mask might fall on a number, or miss what JSON has escaped.
-        return json.dumps({name: self._plain(value) for name, value in {**fields, **_extras(record), **fields}.items()})
-
-    def _plain(self, value: object) -> object:
-        if value is None or isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
-            return value
-        return self._mask(str(value))
+            fields["exception"] = self._mask(self.formatException(record.exc_info))
+        return json.dumps(fields)
 
 
-def _extras(record: logging.LogRecord) -> dict[str, Any]:
-    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
-
-
-def _time(record: logging.LogRecord) -> str:
-    moment = datetime.fromtimestamp(record.created, timezone.utc)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _masking(secrets: Iterable[str]) -> Callable[[str], str]:
-    longest_first = sorted({secret for secret in secrets if len(secret) >= _SHORTEST_SECRET}, key=len, reverse=True)
-    if not longest_first:
-        return str
-    pattern = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
-    return lambda text: pattern.sub("***", text)
+def _time(moment: float) -> str:
+    text = datetime.fromtimestamp(moment, timezone.utc).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")

@@ -72,13 +72,13 @@ def read(text: str) -> Matchers:
         found = _ONE.match(text, position)
         if not found or (found.end() < len(text) and text[found.end()] != ","):
             raise NotMatchersError(
-                f"{text!r} is no list of label matchers",
+                f"{_shown(text)} is no list of label matchers",
                 'write name="value", with = != =~ or !~, commas between, a backslash twice, and no braces',
             )
         tests.append(_test(*found.groups()))
         position = found.end() + 1
         if position == len(text):  # two commas at the end
-            raise NotMatchersError(f"{text!r} ends in a comma too many", "take it away")
+            raise NotMatchersError(f"{_shown(text)} ends in a comma too many", "take it away")
     return Matchers(text, tuple(tests))
 
 
@@ -110,7 +110,7 @@ def _pattern(value: str) -> re.Pattern[str]:
     while position < len(value):
         part = _PART.match(value, position)
         if part is None:
-            _refuse(value, f"is not understood from {value[position:]!r} on")
+            _refuse(value, f"is not understood from {_shown(value[position:])} on")
         # Python's $ matches before a line break at the end as well.
         parts.append(r"\Z" if part["end"] else part[0])
         position = part.end()
@@ -124,11 +124,16 @@ def _pattern(value: str) -> re.Pattern[str]:
     try:
         return re.compile("".join(parts), re.ASCII | re.DOTALL)
     except re.error as error:
-        raise NotMatchersError(f"{value!r} is no regular expression: {error}", "RE2, as in PromQL") from None
+        raise NotMatchersError(f"{_shown(value)} is no regular expression: {error}", "RE2, as in PromQL") from None
+
+
+def _shown(text: str) -> str:
+    """As it was written, in quotes; what cannot be printed is escaped."""
+    return "'" + "".join(one if one.isprintable() else repr(one)[1:-1] for one in text) + "'"
 
 
 def _refuse(value: str, why: str) -> NoReturn:
     raise NotMatchersError(
-        f"the regular expression {value!r} {why}",
+        f"the regular expression {_shown(value)} {why}",
         r"use letters, . * + ? | ( ) [ ] { } ^ $ \d \w, and a backslash before other signs",
     )

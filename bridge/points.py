@@ -48,6 +48,14 @@ class Condition(str, Enum):
     INTERCEPTED = "intercepted"  # something other than Azure answered
 
 
+class Obstacle(str, Enum):
+    """Why a cycle could not be read."""
+
+    PROMETHEUS = "prometheus"  # it does not answer
+    SELECTION = "selection"  # what another version of the bridge wrote of it
+    FAULT = "fault"  # of the bridge itself
+
+
 class Series(NamedTuple):
     """One series of an answer: all its labels, ``__name__`` too where there is one, and its samples, oldest first.
 
@@ -140,29 +148,42 @@ class Receipt:
     sent_bytes: int = 0
 
 
+class Glance(NamedTuple):
+    """One published metric in one cycle: how many points, their dimensions' names, and one number for all.
+
+    ``value`` is their sum where they are gains, else their mean.
+    """
+
+    points: int
+    dimensions: tuple[str, ...]
+    value: float
+
+
 @dataclass(frozen=True)
 class Report:
     """What one cycle did: ``read`` = accepted + rejected + expired + waiting + not finite + left out, always.
 
-    ``time`` is T (epoch s), ``seconds`` how long it took from the first question to the last verdict. ``series`` is
-    the number of points of each published metric, ``absent`` names the entries of which there is no series, ``problems`` are sentences for a
-    person. ``condition`` is None where
-    nothing was posted.
+    ``time`` is T (epoch s), ``seconds`` how long it took from the first question to the last verdict. ``metrics`` is what
+    was read, by published name; ``absent`` names the entries of which there is no series, ``problems`` are sentences for
+    a person. ``condition`` is None where nothing was posted, ``obstacle`` where the cycle was read. ``billed_bytes`` is
+    what its points are billed as, about, of a live cycle.
     """
 
     time: float
     settlement: Settlement
     outcomes: Mapping[Outcome, int]
-    series: Mapping[str, int] = field(default_factory=dict)
+    metrics: Mapping[str, Glance] = field(default_factory=dict)
     absent: tuple[str, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
     rejections: tuple[Rejection, ...] = ()
     problems: tuple[str, ...] = ()
     condition: Condition | None = None
+    obstacle: Obstacle | None = None
     unconfirmed: int = 0
     possibly_repeated: int = 0
     posts: int = 0
     sent_bytes: int = 0
+    billed_bytes: int = 0
     seconds: float = 0.0
 
     @property

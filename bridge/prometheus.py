@@ -7,6 +7,7 @@ missing (Prometheus' HTTP API, "warnings"), and an error carries Prometheus' own
 from __future__ import annotations
 
 import ssl
+from base64 import b64encode
 from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,6 +21,7 @@ from urllib3.util.retry import Retry
 
 from bridge.durations import parse_duration
 from bridge.errors import PartialAnswer, PrometheusError, PrometheusRefused, PrometheusUnreachable
+from bridge.masking import masking
 from bridge.points import Series
 
 if TYPE_CHECKING:
@@ -75,6 +77,9 @@ class Prometheus:
             session.headers["Authorization"] = f"Bearer {bearer_token}"
         self._session = session
         self._timeout = timeout
+        # A door in front of Prometheus may say our own words again, and what it said is shown without a password.
+        basic = b64encode(":".join(auth).encode("latin-1", "replace")).decode() if auth else ""
+        self._mask = masking((auth and auth[1], basic, bearer_token, *(headers or {}).values()))
         # auth goes through the client, which passes it with every request; without any, requests reads ~/.netrc.
         self._client = PrometheusConnect(self.url, session=session, auth=auth, retry=Retry(0), timeout=timeout)
 
@@ -84,7 +89,7 @@ class Prometheus:
 
     def ask(self, expr: str, at: float) -> list[Series]:
         """Ask an instant query at ``at`` (epoch s). A scalar gives one series without labels."""
-        with _errors():
+        with self._errors():
             result = self._client.custom_query(expr, params={"time": f"{at:.3f}"})
             if result and not isinstance(result[0], dict):
                 return [Series({}, [_scalar(*result)])]
@@ -96,12 +101,12 @@ class Prometheus:
 
     def now(self) -> float:
         """Prometheus' own clock, epoch s."""
-        with _errors():
+        with self._errors():
             return float(self._client.custom_query("time()")[1])
 
     def targets(self) -> list[Target]:
         """The active scrape targets."""
-        with _errors():
+        with self._errors():
             return [
                 Target(
                     job=target["labels"].get("job", ""),
@@ -116,7 +121,7 @@ class Prometheus:
 
     def rules(self) -> list[Rule]:
         """The recording rules that are loaded."""
-        with _errors():
+        with self._errors():
             return [
                 Rule(rule["name"], rule["query"], rule["health"], rule.get("lastError", ""), float(group["interval"]))
                 for group in self._get("rules", type="record")["groups"]
@@ -129,17 +134,17 @@ class Prometheus:
 
     def kinds(self) -> dict[str, str]:
         """The types that the active targets give their metrics, by family: a histogram's name is that of all its parts."""
-        with _errors():
+        with self._errors():
             return {family: texts[0]["type"] for family, texts in self._get("metadata").items() if texts}
 
     def lookback(self) -> float:
         """``--query.lookback-delta`` in seconds: how old a sample an instant query still returns."""
-        with _errors():
+        with self._errors():
             return parse_duration(self._get("status/flags")["query.lookback-delta"])
 
     def version(self) -> str:
         """Prometheus' version."""
-        with _errors():
+        with self._errors():
             return str(self._get("status/buildinfo")["version"])
 
     def _get(self, path: str, **params: str) -> Any:
@@ -152,6 +157,16 @@ class Prometheus:
             auth=self._client.auth,
             verify=self._session.verify,
         ).json()["data"]
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Every way of failing as one type, without a secret of ours."""
+        try:
+            with _errors():
+                yield
+        except PrometheusError as error:
+            error.args = tuple(map(self._mask, error.args))
+            raise
 
 
 def _scalar(time: float, text: str) -> tuple[float, str]:

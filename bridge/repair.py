@@ -15,7 +15,8 @@ from operator import attrgetter
 from bridge.account import Gap
 from bridge.backlog import OpenCycle
 from bridge.cycle import Cycle
-from bridge.points import Outcome, Report, Settlement
+from bridge.logs import of_cycle
+from bridge.points import Obstacle, Outcome, Report, Settlement
 
 log = logging.getLogger(__name__)
 
@@ -70,13 +71,14 @@ class Repair:
             patience.sleep(max(0.0, min(seconds, until - patience.monotonic())))
 
     def _work(self, part: Gap | OpenCycle, until: float) -> Report:
-        try:
-            if isinstance(part, Gap):
-                return self._cycle.repair(part, until)
-            return self._cycle.post_again(part, until)
-        except Exception as error:
-            log.exception("a repair failed by a fault of the bridge itself; please report it")
-            return faulty(part.time, error)
+        with of_cycle(part.time):
+            try:
+                if isinstance(part, Gap):
+                    return self._cycle.repair(part, until)
+                return self._cycle.post_again(part, until)
+            except Exception as error:
+                log.exception("a repair failed by a fault of the bridge itself; please report it")
+                return faulty(part.time, error)
 
     def _learn(self, report: Report) -> bool:
         """Whether nothing of it got through."""
@@ -94,4 +96,4 @@ class Repair:
 def faulty(time: float, error: Exception) -> Report:
     """What is told of work at ``time`` that failed by a fault of the bridge itself; the stack stands in the log."""
     problem = f"a fault of the bridge itself ({type(error).__name__}): see the log, and please report it"
-    return Report(time, Settlement.WAITING, {}, problems=(problem,))
+    return Report(time, Settlement.WAITING, {}, problems=(problem,), obstacle=Obstacle.FAULT)

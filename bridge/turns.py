@@ -15,10 +15,11 @@ from bridge.backlog import Backlog
 from bridge.cycle import Cycle
 from bridge.errors import ConfigurationError
 from bridge.instruments import Instruments
+from bridge.logs import of_cycle
 from bridge.points import Outcome, Report, Settlement
 from bridge.repair import Repair, faulty
 from bridge.selection import SelectionFile, difference
-from bridge.status import Board, Memory
+from bridge.status import About, Board, Memory
 from bridge.times import utc
 
 log = logging.getLogger(__name__)
@@ -41,15 +42,16 @@ class Turns:
         clock: Callable[[], float] = time.time,
         *,
         limit: float = 47 * 3600.0,
+        about: About | None = None,
     ) -> None:
         backlog = self._backlog = cycle.backlog
-        self.board = Board(clock, lambda: Memory(backlog.account, backlog.trouble, backlog.problems))
+        self.board = Board(clock, lambda: Memory(backlog.account, backlog.trouble, backlog.problems), about=about)
         self.board.selected(selection.current.digest)
+        instruments.follow(self.board.snapshot, limit=limit)
         self.idle = threading.Event()
         self.idle.set()
         self._cycle = cycle
         self._repair = Repair(cycle)
-        self._instruments = instruments
         self._selection = selection
         self._stop = stop
         self._clock = clock
@@ -91,12 +93,14 @@ class Turns:
             return
         tried = max(self._tried or 0.0, self._cycle.landed(self._told or self._clock()))
         try:
-            report = self._cycle.close(tried, seen, seconds)
+            with of_cycle(seen[0] if seen else self._clock()):
+                report = self._cycle.close(tried, seen, seconds)
         except Exception:
             log.exception("the account could not be closed by a fault of the bridge itself; please report it")
             return
         if report is not None:
-            self._record(report)
+            with of_cycle(report.time):
+                self._record(report)
 
     def _look_at_selection(self) -> None:
         """Take over a changed metrics.json; a bad one changes nothing."""
@@ -108,12 +112,10 @@ class Turns:
                 # Written out: each is a problem of its own, and none is held back as the repetition of another.
                 log.error(f"{self._selection.path} was changed and cannot be used: {finding}")  # noqa: G004, TRY400
             self.board.not_selected(map(str, error.findings))
-            self._instruments.reload_good.set(0)
             return
         if selection is None:
             return
         self.board.selected(selection.digest)
-        self._instruments.reload_good.set(1)
         what = difference(before, selection)
         log.info(
             "%s was changed: selection %s from the next grid time on; %s", self._selection.path, selection.digest, what
@@ -134,11 +136,12 @@ class Turns:
                 newest += self._cycle.interval
             if newest > latest:
                 break
-            found = self._cycle.run(newest)
-            if found is None:
-                break
-            report, self._tried = found, newest
-            self._record(report)
+            with of_cycle(newest):
+                found = self._cycle.run(newest)
+                if found is None:
+                    break
+                report, self._tried = found, newest
+                self._record(report)
         return report
 
     def _is_to_do(self, time: float) -> bool:
@@ -190,7 +193,6 @@ class Turns:
             log.warning("the repair goes on in the next turn: %s", problem)
 
     def _record(self, report: Report) -> None:
-        self._instruments.cycle_seconds.set(report.seconds)
         self.board.record(report)
         tell(report)
         if report.outcomes and report.absent != self._absent:
@@ -214,7 +216,7 @@ def tell(report: Report) -> None:
         "cycle %s: %s, %s, %s (%s), %d bytes in %s, %.0f ms",
         utc(report.time),
         report.settlement.value,
-        counted(len(report.series), "metric"),
+        counted(len(report.metrics), "metric"),
         counted(report.read, "point"),
         points or "none",
         report.sent_bytes,
@@ -244,8 +246,9 @@ def tell_waiting(account: Account) -> str:
 
 def tell_rejections(report: Report) -> None:
     """One line for each point that the service will never take."""
-    for rejection in report.rejections:
-        log.warning("%s rejected: %d %s", rejection.metric, rejection.status, rejection.reason)
+    with of_cycle(report.time):
+        for rejection in report.rejections:
+            log.warning("%s rejected: %d %s", rejection.metric, rejection.status, rejection.reason)
 
 
 def tell_absent(report: Report) -> None:

@@ -1,7 +1,7 @@
 """Takes what is to run, gives the folders that it runs from: s6's scan directory, configuration, data.
 
     /tmp/triton-bridge/scan/          what s6-svscan keeps running; its programs are links into the image
-                       prometheus/    Prometheus' configuration; all but the target are links
+                       prometheus/    Prometheus' configuration; all but the targets are links
                        data/          Prometheus' data, only where the volume cannot hold them
                        models/        an empty repository, only where there is none
                        health         what the health check asks, a URL
@@ -11,7 +11,6 @@ All of it is made anew at each start. Standard library only.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -71,11 +70,12 @@ def make_data(wanted: Path, instead: Path, enough: int = ENOUGH_BYTES) -> tuple[
     return instead, room, f"{wanted} cannot be used ({problem}), and {instead} stands in for it"
 
 
-def make_configuration(folder: Path, document: Sequence[Mapping[str, object]], shipped: Path = CONFIGURATION) -> Path:
-    """Prometheus' configuration file, whose paths are relative to it: what is shipped or mounted, and our target."""
+def make_configuration(folder: Path, wanted: Mapping[str, targets.Document], shipped: Path = CONFIGURATION) -> Path:
+    """Prometheus' configuration file, whose paths are relative to it: what is shipped or mounted, and our targets."""
     _link(shipped, folder)
     (folder / "targets").unlink(missing_ok=True)
-    targets.write(folder / "targets" / "triton.json", json.dumps(document, indent=2) + "\n")
+    for name, document in wanted.items():
+        targets.write(folder / "targets" / f"{name}.json", document)
     return folder / "prometheus.yml"
 
 

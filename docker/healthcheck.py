@@ -15,6 +15,7 @@ import folders
 # Triton answers 403 where --http-restricted-api covers its health: it lives.
 _ALIVE = {200, 403}
 _SECONDS = 4
+_MOST = 1000  # bytes of its words
 
 
 def url() -> str:
@@ -23,14 +24,16 @@ def url() -> str:
     return next((path.read_text() for path in found if path.exists()), "")
 
 
-def alive(address: str) -> bool:
-    """Whether something answers there, and says that it lives. OSError, HTTPException, ValueError where it does not."""
+def ask(address: str) -> tuple[bool, str]:
+    """Whether what answers there lives, and what it says. OSError, HTTPException, ValueError where nothing answers."""
     parts = urlsplit(address)
     # Not urllib, which asks the proxies of the environment.
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_SECONDS)
     try:
         connection.request("GET", parts.path)
-        return connection.getresponse().status in _ALIVE
+        reply = connection.getresponse()
+        said = reply.read(_MOST).decode(errors="replace").strip()
+        return reply.status in _ALIVE, said or f"answers {reply.status}"
     finally:
         connection.close()
 
@@ -42,7 +45,7 @@ def main() -> int:
         print("nothing to ask")
         return 0
     try:
-        well, reason = alive(address), "answers"
+        well, reason = ask(address)
     except (OSError, http.client.HTTPException, ValueError) as error:
         well, reason = False, str(error)
     print(f"{address}: {reason}")

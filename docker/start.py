@@ -17,6 +17,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -33,7 +34,6 @@ PROMETHEUS = "/usr/local/bin/prometheus"
 SECRETS = Path("/run/secrets")
 STATE = Path("/var/lib/bridge")
 
-_UNSPECIFIED = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # where to ask, not to listen
 _NO = {"0", "f", "false", "n", "no", "off"}
 _YES = {"1", "t", "true", "y", "yes", "on"}
 _RETENTION = "--storage.tsdb.retention.size="
@@ -60,13 +60,13 @@ class Triton:
         if not self._allows("metrics"):
             return ""
         address = self._option("metrics-address", self._option("http-address", ""))
-        return f"{reachable(address)}:{self._option('metrics-port', '8002')}"
+        return f"{targets.reachable(address)}:{self._option('metrics-port', '8002')}"
 
     @property
     def health(self) -> str:
         """What answers while Triton lives, a URL; empty where nothing does over HTTP."""
         if self._allows("http"):
-            host = reachable(self._option("http-address", ""))
+            host = targets.reachable(self._option("http-address", ""))
             return f"http://{host}:{self._option('http-port', '8000')}/v2/health/live"
         return f"http://{self.metrics}/metrics" if self.metrics else ""
 
@@ -145,21 +145,31 @@ def settings(environ: Mapping[str, str], secrets: Path = SECRETS) -> dict[str, s
     return found
 
 
-def scrape(given: Mapping[str, str], metrics: str) -> tuple[list[dict[str, object]], str]:
-    """The file_sd document, and what is wrong with the settings for it, if anything; then it is made without them."""
-    default = metrics or targets.TARGET
+def scrape(given: Mapping[str, str], metrics: str) -> tuple[dict[str, targets.Document], str]:
+    """The file_sd documents by name, and what is wrong with the settings for Triton's, if anything.
+
+    Then that one is made without them. Of a wrong BRIDGE_LISTEN the bridge tells itself: it does not start.
+    """
+    default, interval = metrics or targets.TARGET, given["BRIDGE_SCRAPE_INTERVAL"] or targets.INTERVAL
+    problem = ""
     try:
-        wanted = targets.document(
-            given["BRIDGE_TRITON_TARGET"] or default, given["BRIDGE_SCRAPE_INTERVAL"] or targets.INTERVAL
-        )
+        wanted = {"triton": targets.document(given["BRIDGE_TRITON_TARGET"] or default, interval)}
     except ValueError as error:
-        problem = str(error)
-    else:
-        return wanted, ""
-    try:
-        return targets.document(default), f"{problem}; scraped is {default} every {targets.INTERVAL}"
-    except ValueError:  # Triton's own arguments, of which it tells itself
-        return targets.document(), problem
+        problem, interval = str(error), targets.INTERVAL
+        try:
+            wanted = {"triton": targets.document(default)}
+            problem += f"; scraped is {default} every {interval}"
+        except ValueError:  # Triton's own arguments, of which it tells itself
+            wanted = {"triton": targets.document()}
+    if runs_bridge(given):
+        with suppress(ValueError):
+            wanted["bridge"] = targets.bridge(given["BRIDGE_LISTEN"] or targets.LISTEN, interval)
+    return wanted, problem
+
+
+def runs_bridge(given: Mapping[str, str]) -> bool:
+    """Whether Azure Machine Learning leaves it on."""
+    return given["AML_APP_INSIGHTS_ENABLED"].lower() not in _NO
 
 
 def prometheus_port(url: str) -> int | None:
@@ -186,12 +196,6 @@ def prometheus(port: int, configuration: Path, data: Path, flags: Sequence[str],
         "--storage.tsdb.max-block-chunk-segment-size=16MB",
         *flags,
     ]
-
-
-def reachable(address: str) -> str:
-    """The host, as URLs have it, by which to reach a server that listens on the address."""
-    host = _UNSPECIFIED.get(address.strip("[]"), address.strip("[]"))
-    return f"[{host}]" if ":" in host else host
 
 
 def say(text: str) -> None:
@@ -230,7 +234,7 @@ def keep_terminal() -> None:
 def prepare(server: Triton | None, given: Mapping[str, str], runtime: Path) -> dict[str, Service]:
     """All that runs, by name, with the folders that it needs; says what a person should know."""
     services = {"triton": Service(entered(server.command))} if server else {}
-    document, problem = scrape(given, server.metrics if server else "")
+    documents, problem = scrape(given, server.metrics if server else "")
     if problem:
         say(problem)
 
@@ -239,18 +243,18 @@ def prepare(server: Triton | None, given: Mapping[str, str], runtime: Path) -> d
         data, room, problem = folders.make_data(STATE / "prometheus", runtime / "data")
         if problem:
             say(f"{problem}: what Prometheus records is lost with the container; mount a volume at {STATE}")
-        configuration = folders.make_configuration(runtime / "prometheus", document)
+        configuration = folders.make_configuration(runtime / "prometheus", documents)
         flags = (folders.CONFIGURATION / "flags").read_text().split()
         services["prometheus"] = Service(prometheus(port, configuration, data, flags, room))
 
-    if given["AML_APP_INSIGHTS_ENABLED"].lower() in _NO:
-        say("AML_APP_INSIGHTS_ENABLED is off: the bridge is not started, and nothing is sent")
-    else:
+    if runs_bridge(given):
         named, required = given["BRIDGE_LOG_FORMAT"].lower() != "json", given["BRIDGE_REQUIRED"].lower() in _YES
         services["bridge"] = Service(BRIDGE, named, required)
+    else:
+        say("AML_APP_INSIGHTS_ENABLED is off: the bridge is not started, and nothing is sent")
 
-    listen = given["BRIDGE_LISTEN"].rpartition(":")
-    bridge = f"http://{reachable(listen[0])}:{listen[2]}/livez" if "bridge" in services else ""
+    host, _, bridge_port = (given["BRIDGE_LISTEN"] or targets.LISTEN).rpartition(":")
+    bridge = f"http://{targets.reachable(host)}:{bridge_port}/livez" if "bridge" in services else ""
     (runtime / "health").write_text(server.health if server else bridge)
     return services
 

@@ -59,11 +59,13 @@ def main() -> int:
 
 
 def _demo(folder: Path, running: ExitStack, *, keep: bool) -> int:
+    (port,) = stack.free_ports(1)
+    listen = f"127.0.0.1:{port}"
     with _step("starting Triton with two example models"):
         triton = running.enter_context(stack.triton(folder))
     with _step("starting Prometheus with the shipped configuration and rules"):
         prometheus = running.enter_context(
-            stack.prometheus(folder, targets=[triton.metrics], scrape_interval=SCRAPE_INTERVAL),
+            stack.prometheus(folder, targets=[triton.metrics], scrape_interval=SCRAPE_INTERVAL, bridge=listen),
         )
     with _step("starting the sandbox, in Azure's place"):
         sandbox = running.enter_context(Sandbox())
@@ -72,7 +74,7 @@ def _demo(folder: Path, running: ExitStack, *, keep: bool) -> int:
             lambda: bool(prometheus.query("nv_inference_request_success")), "Prometheus sees no Triton", prometheus
         )
     requests = running.enter_context(_trickle(triton))
-    bridge, page = running.enter_context(_bridge(folder, prometheus.url, sandbox.connection_string))
+    bridge, page = running.enter_context(_bridge(folder, prometheus.url, sandbox.connection_string, listen))
     with console.status("") as status:
         while len(times := {row["timestamp"] for row in sandbox.rows()}) < CYCLES:
             if bridge.poll() is not None:
@@ -128,11 +130,12 @@ def _trickle(triton: stack.TritonServer) -> Iterator[threading.Event]:
 
 
 @contextmanager
-def _bridge(folder: Path, prometheus: str, connection_string: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+def _bridge(
+    folder: Path, prometheus: str, connection_string: str, listen: str
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """The daemon as a user would start it; and the address of its page."""
     selection = folder / "metrics.json"
     selection.write_text(json.dumps(SELECTION, indent=4))
-    (port,) = stack.free_ports(1)
     environment = {
         **{
             name: value
@@ -146,14 +149,14 @@ def _bridge(folder: Path, prometheus: str, connection_string: str) -> Iterator[t
         "BRIDGE_SCRAPE_INTERVAL": SCRAPE_INTERVAL,
         "BRIDGE_SETTLE_DELAY": "2s",
         "BRIDGE_STATE_DIR": str(folder / "state"),
-        "BRIDGE_LISTEN": f"127.0.0.1:{port}",
+        "BRIDGE_LISTEN": listen,
     }
     with (folder / "bridge.log").open("wb") as log:
         command = [sys.executable, "-m", "bridge", "run"]
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
     console.print("[green]✓[/] the bridge runs: [dim]triton-bridge run[/]")
     try:
-        yield process, f"http://127.0.0.1:{port}/"
+        yield process, f"http://{listen}/"
     finally:
         process.terminate()
         process.wait(15)

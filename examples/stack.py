@@ -3,21 +3,19 @@
     with stack.triton(folder) as triton, stack.prometheus(folder, targets=[triton.metrics]) as prometheus:
         ...
 
-Prometheus runs with what is shipped: its configuration, rules and flags, and target files that tools/targets.py
-writes. Logs stay in the folder; their end stands in the error where a server does not start or dies.
+Prometheus runs with what is shipped: its configuration, rules and flags, and target files as tools/targets.py writes
+them. Logs stay in the folder; their end stands in the error where a server does not start or dies.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -25,6 +23,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 from urllib.request import ProxyHandler, build_opener
+
+from tools import targets as target_files
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = ROOT / "examples" / "models"
@@ -182,20 +182,23 @@ class PrometheusServer(Server):
         ]
         super().__init__("Prometheus", command, workdir / "prometheus.log", f"{self.url}/-/ready")
 
-    def aim(self, targets: Sequence[str], scrape_interval: str) -> None:
-        """Scrape these (host:port) and no others from now on; a running Prometheus takes a moment to follow."""
+    def aim(self, targets: Sequence[str], scrape_interval: str, *, bridge: str | None = None) -> None:
+        """Scrape these (host:port) and no others from now on; a running Prometheus takes a moment to follow.
+
+        ``bridge`` is where one listens. StackError where a value cannot be used.
+        """
         folder = self.config / "targets"
-        wanted = {folder / f"triton-{number}.json": target for number, target in enumerate(targets)}
-        for path, target in wanted.items():
-            done = subprocess.run(
-                [sys.executable, ROOT / "tools" / "targets.py", path],
-                env={**os.environ, "BRIDGE_TRITON_TARGET": target, "BRIDGE_SCRAPE_INTERVAL": scrape_interval},
-                check=False,
-                capture_output=True,
-                text=True,
-            )
-            if done.returncode:
-                raise StackError(done.stderr.strip())
+        try:
+            wanted = {
+                folder / f"triton-{number}.json": target_files.document(target, scrape_interval)
+                for number, target in enumerate(targets)
+            }
+            if bridge:
+                wanted[folder / "bridge.json"] = target_files.bridge(bridge, scrape_interval)
+        except ValueError as error:
+            raise StackError(str(error)) from error
+        for path, document in wanted.items():
+            target_files.write(path, document)
         for path in set(folder.glob("*.json")) - set(wanted):
             path.unlink()
 
@@ -246,18 +249,19 @@ def prometheus(
     *,
     targets: Sequence[str],
     scrape_interval: str = "15s",
+    bridge: str | None = None,
     extra_flags: Sequence[str] = (),
     port: int | None = None,
     folder: Path | None = None,
 ) -> Iterator[PrometheusServer]:
     """A running Prometheus that scrapes ``targets`` (host:port), as BRIDGE_SCRAPE_INTERVAL would have it.
 
-    ``folder`` is where the program is; without, the one that tools/prometheus.sh prints.
+    It scrapes a ``bridge`` too, by where that listens. ``folder`` is where the program is; without, the one that tools/prometheus.sh prints.
     """
 
     def made() -> PrometheusServer:
         server = PrometheusServer(workdir, extra_flags, port or free_ports(1)[0], folder or tool("prometheus.sh"))
-        server.aim(targets, scrape_interval)
+        server.aim(targets, scrape_interval, bridge=bridge)
         return server
 
     with _running(made) as server:

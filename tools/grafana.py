@@ -130,6 +130,7 @@ SECTIONS: dict[str, list[Panel]] = {
         ),
     ],
     "The bridge": [
+        Panel("State", "short", {"{{instance}} {{state}}": f"triton_bridge_state{{{_BRIDGE}}} == 1"}),
         Panel(
             "Age of the newest row in Azure",
             "s",
@@ -149,7 +150,14 @@ SECTIONS: dict[str, list[Panel]] = {
             },
         ),
         Panel("Time of a cycle", "s", {"{{instance}}": f"triton_bridge_cycle_seconds{{{_BRIDGE}}}"}),
+        Panel("Series", "short", {"{{instance}}": f"triton_bridge_series{{{_BRIDGE}}}"}),
         Panel("Sent", "Bps", {"{{instance}}": _rate("triton_bridge_sent_bytes_total", _BRIDGE)}),
+        Panel(
+            "Billed in a month",
+            "decbytes",
+            {"{{instance}}": f"triton_bridge_monthly_billed_bytes{{{_BRIDGE}}}"},
+            "Estimated: 30 days of cycles like the newest one.",
+        ),
         Panel(
             "State on disk, metrics.json in force",
             "bool_yes_no",

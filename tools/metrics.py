@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 from bridge.triton import EXPOSED, recorded
+from tools import markdown
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "metrics.md"
 
@@ -14,7 +14,7 @@ DOCUMENT = Path(__file__).parents[1] / "docs" / "metrics.md"
 def filled(text: str) -> str:
     """The text with a table between each ``<!-- NAME -->`` and ``<!-- end -->``. KeyError for a name without one."""
     tables = {
-        "exposed": _table(
+        "exposed": markdown.table(
             ("metric", "kind", "unit", "labels", "since", "needs", "meaning"),
             (
                 (
@@ -29,7 +29,7 @@ def filled(text: str) -> str:
                 for one in EXPOSED
             ),
         ),
-        "derived": _table(
+        "derived": markdown.table(
             ("metric", "formula", "unit", "meaning"),
             (
                 (f"`{rule.name}`", _named(rule.formula), rule.unit, rule.meaning)
@@ -38,21 +38,11 @@ def filled(text: str) -> str:
             ),
         ),
     }
-    return re.sub(
-        r"(<!-- (\w+) -->\n).*?(<!-- end -->)",
-        lambda found: f"{found[1]}{tables[found[2]]}{found[3]}",
-        text,
-        flags=re.DOTALL,
-    )
+    return markdown.filled(text, tables)
 
 
 def _named(formula: str) -> str:
     return re.sub(r"nv_\w+", r"`\g<0>`", formula)
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = (head, tuple("---" for _ in head), *rows)
-    return "".join(f"| {' | '.join(cell or '–' for cell in line)} |\n" for line in lines)
 
 
 if __name__ == "__main__":

@@ -64,12 +64,12 @@ def check(
     """All that can be found; ``folder`` is the backlog's. A Prometheus that does not answer is a finding too."""
     found, costs = [*settings.findings], None
     try:
-        evidence = look(settings, selection, prometheus)
+        evidence = look(settings, selection, prometheus, clock)
     except PrometheusError as error:
         found += check_offline(settings.model_copy(update={"findings": ()}), selection).findings
         found.append(Finding(prometheus.url, str(error), severity=Severity.FAILURE))
     else:
-        found += check_clock(clock(), evidence.now)
+        found += check_clock(evidence.asked[0], evidence.now, evidence.asked[1])
         found += check_kinds(selection, evidence.kinds, evidence.names)
         try:
             evidence = read(evidence, prometheus)

@@ -5,24 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-import orjson
-from opentelemetry.sdk.metrics.export import Metric
 from opentelemetry.sdk.resources import Resource
 
+from bridge.billing import DAYS, billed
 from bridge.check.evidence import Evidence
 from bridge.check.kinds import listed
 from bridge.delivery import context_tags
 from bridge.envelopes import Encoder
 from bridge.errors import Finding, Severity
-
-DAYS = 30  # a month's
-
-# Log Analytics bills the text of the columns that it stores ("Azure Monitor Logs cost calculations": 10⁹ bytes a GB,
-# without _ResourceId, _ItemId, _BilledSize, TenantId, Type …). Of AppMetrics those come from an envelope's tags, and
-# what the service adds: TimeGenerated 28, ResourceGUID 36, IKey 36, ClientIP, ClientCity, ClientStateOrProvince and
-# ClientCountryOrRegion 37, SourceSystem 5.
-_TAGS = ("ai.cloud.role", "ai.cloud.roleInstance", "ai.internal.sdkVersion", "ai.application.ver", "ai.device.type")
-_ADDED = 28 + 36 + 36 + 37 + 5
 
 
 @dataclass(frozen=True)
@@ -62,7 +52,7 @@ def bill(evidence: Evidence) -> Bill | None:
     for metric in dry.reading.metrics:
         if metric.name not in dry.left_out:
             rows = len(metric.data.data_points)
-            costs[metric.name] = Cost(rows, rows * cycles, _billed(encoder, metric) * cycles * DAYS / 1e9)
+            costs[metric.name] = Cost(rows, rows * cycles, billed(encoder.items([metric])) * cycles * DAYS / 1e9)
     total = sum(costs.values(), Cost())
     assumption = (
         f"assumed: these rows in every cycle, {DAYS} days, and {total.row_bytes} bytes a row, the text of what Log "
@@ -92,18 +82,3 @@ def check_cost(evidence: Evidence, costs: Bill | None) -> Iterator[Finding]:
         costs.assumption,
         Severity.NOTE,
     )
-
-
-def _billed(encoder: Encoder, metric: Metric) -> int:
-    """Bytes of the stored columns of its points; a lone value is stored as sum, least and greatest."""
-    size = 0
-    for item in encoder.items([metric]):
-        envelope = orjson.loads(item)
-        data = envelope["data"]["baseData"]
-        point = data["metrics"][0]
-        value = point["value"]
-        numbers = (value, point.get("min", value), point.get("max", value), point["count"])
-        texts = (point["name"], *(envelope["tags"].get(tag, "") for tag in _TAGS))
-        size += _ADDED + len(orjson.dumps(data["properties"]))
-        size += sum(len(text.encode()) for text in texts) + sum(len(orjson.dumps(number)) for number in numbers)
-    return size

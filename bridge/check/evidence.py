@@ -74,12 +74,13 @@ class Dry:
 class Evidence:
     """What Prometheus says now, and would have a cycle send. ``dry`` is None where it was not asked yet, or scraped nothing.
 
-    ``untold`` names what something like Prometheus, that scrapes nothing itself, does not tell.
+    ``asked`` is our clock (epoch s) before and after Prometheus was asked for ``now``. ``untold`` names what something like Prometheus, that scrapes nothing itself, does not tell.
     """
 
     settings: Settings
     selection: Selection
     now: float
+    asked: tuple[float, float]
     targets: Sequence[Target]
     rules: Sequence[Rule]
     names: frozenset[str]
@@ -114,7 +115,7 @@ class Evidence:
         return max((one.scrape_interval for one in targets), default=self.settings.scrape_interval)
 
 
-def look(settings: Settings, selection: Selection, prometheus: Prometheus) -> Evidence:
+def look(settings: Settings, selection: Selection, prometheus: Prometheus, clock: Callable[[], float]) -> Evidence:
     """What Prometheus says now. Raises PrometheusError."""
     untold: list[str] = []
 
@@ -126,10 +127,12 @@ def look(settings: Settings, selection: Selection, prometheus: Prometheus) -> Ev
             return otherwise
 
     none: Mapping[str, str] = {}
+    before, now, after = clock(), prometheus.now(), clock()
     return Evidence(
         settings,
         selection,
-        prometheus.now(),
+        now,
+        (before, after),
         told("targets", prometheus.targets, []),
         told("rules", prometheus.rules, []),
         frozenset(prometheus.names()),

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from bridge.errors import Finding, Severity
-from bridge.selection import Entry, Mode, Selection
+from bridge.selection import Entry, Mode, Owners, Selection
 from bridge.triton import EXPOSED, Kind, recorded
 
 _PARTS = ("bucket", "sum", "count")
@@ -63,7 +63,7 @@ class Kinds:
         return None
 
 
-class _Misfit(NamedTuple):
+class Misfit(NamedTuple):
     """What is wrong with one metric, or with several; and the fields of an entry that sends the first one as it should be."""
 
     one: str
@@ -75,29 +75,30 @@ class _Misfit(NamedTuple):
 
 def check_kinds(selection: Selection, kinds: Kinds, names: Collection[str]) -> Iterator[Finding]:
     """Modes that do not fit. ``names`` are the series' names that a glob may stand for."""
+    owners = Owners(selection, names)
     items = json.loads(selection.text)["customMetrics"]
     for entry, item in zip(selection.entries, items, strict=True):
-        found: dict[_Key, list[tuple[str, _Misfit]]] = {}
-        for metric in _metrics(entry, names):
+        found: dict[_Key, list[tuple[str, Misfit]]] = {}
+        for metric in _metrics(entry, names, owners):
             role = kinds.of(metric)
-            if role and (misfit := _misfit(entry.mode, role, metric)):
-                found.setdefault((misfit.several, misfit.severity), []).append((metric, misfit))
+            if role and (wrong := misfit(entry.mode, role, metric)):
+                found.setdefault((wrong.several, wrong.severity), []).append((metric, wrong))
         for concerned in found.values():
-            metrics, misfit = [metric for metric, _ in concerned], concerned[0][1]
-            problem = f"{listed(metrics)} {misfit.one if len(metrics) == 1 else misfit.several}"
-            instead = json.dumps(_changed(item, misfit.instead), ensure_ascii=False)
+            metrics, wrong = [metric for metric, _ in concerned], concerned[0][1]
+            problem = f"{listed(metrics)} {wrong.one if len(metrics) == 1 else wrong.several}"
+            instead = json.dumps(_changed(item, wrong.instead), ensure_ascii=False)
             before = "an entry of its own goes before the glob: " if entry.glob else ""
-            yield Finding(entry.place, problem, f"{misfit.remark}{before}{instead}", misfit.severity)
+            yield Finding(entry.place, problem, f"{wrong.remark}{before}{instead}", wrong.severity)
 
 
 _Key = tuple[str, Severity]
 
 
-def _metrics(entry: Entry, names: Collection[str]) -> list[str]:
+def _metrics(entry: Entry, names: Collection[str], owners: Owners) -> list[str]:
     if not entry.glob:
         return [entry.metric] if entry.metric else []
     # A glob for histograms finds nothing else.
-    return [] if entry.mode is Mode.HISTOGRAM else sorted(name for name in names if entry.wants(name))
+    return [] if entry.mode is Mode.HISTOGRAM else sorted(name for name in names if owners.sends(entry, name))
 
 
 def _changed(item: Any, instead: dict[str, Any]) -> dict[str, Any]:
@@ -111,7 +112,8 @@ _WHOLE = {"mode": "histogram", "quantiles": [0.5, 0.95]}
 _GAINS = {Mode.INCREASE, Mode.RATE, Mode.IRATE}
 
 
-def _misfit(mode: Mode, role: Role, metric: str) -> _Misfit | None:
+def misfit(mode: Mode, role: Role, metric: str) -> Misfit | None:
+    """What is wrong with sending a metric of that role in this mode; None where nothing is."""
     if mode is Mode.HISTOGRAM:
         return _not_a_histogram(role, metric)
     if role.kind is Kind.HISTOGRAM and role.part in {"", "bucket"}:
@@ -121,27 +123,27 @@ def _misfit(mode: Mode, role: Role, metric: str) -> _Misfit | None:
     return _not_a_counter(mode, role, metric) if mode in _GAINS else None
 
 
-def _not_a_histogram(role: Role, metric: str) -> _Misfit | None:
+def _not_a_histogram(role: Role, metric: str) -> Misfit | None:
     if role.kind is not Kind.HISTOGRAM:
         mode = "increase" if role.accumulates else "stats" if role.kind is Kind.GAUGE else "value"
         what = f"is a {role.kind.value}, and has no buckets: nothing is sent"
-        return _Misfit(what, "", {"metric": metric, "mode": mode}, Severity.ERROR)
+        return Misfit(what, "", {"metric": metric, "mode": mode}, Severity.ERROR)
     if role.part:
         what = f"is a part of the histogram {role.metric}: nothing is sent"
-        return _Misfit(what, "", {"metric": role.metric, **_WHOLE}, Severity.ERROR)
+        return Misfit(what, "", {"metric": role.metric, **_WHOLE}, Severity.ERROR)
     return None
 
 
-def _of_a_histogram(role: Role) -> _Misfit:
+def _of_a_histogram(role: Role) -> Misfit:
     whole = {"metric": role.metric, **_WHOLE}
     if not role.part:
-        return _Misfit(
+        return Misfit(
             "is a histogram: no series has that name alone, so nothing is sent",
             "are histograms, which only the mode histogram sends",
             whole,
             Severity.ERROR,
         )
-    return _Misfit(
+    return Misfit(
         f"holds the buckets of the histogram {role.metric}, each sent as a row of its own",
         "hold the buckets of histograms, each sent as a row of its own",
         whole,
@@ -149,10 +151,10 @@ def _of_a_histogram(role: Role) -> _Misfit:
     )
 
 
-def _not_a_gain(mode: Mode, metric: str) -> _Misfit | None:
+def _not_a_gain(mode: Mode, metric: str) -> Misfit | None:
     exact = {"metric": metric, "mode": "increase"}
     if mode is Mode.VALUE:
-        return _Misfit(
+        return Misfit(
             "is a counter, sent as the accumulation since its process started",
             "are counters, sent as the accumulations since their process started",
             exact,
@@ -160,7 +162,7 @@ def _not_a_gain(mode: Mode, metric: str) -> _Misfit | None:
             "exact increments: ",
         )
     if mode is Mode.STATS:
-        return _Misfit(
+        return Misfit(
             "is a counter: sum, least and greatest of an accumulation say nothing",
             "are counters: sums, least and greatest of accumulations say nothing",
             exact,
@@ -169,17 +171,17 @@ def _not_a_gain(mode: Mode, metric: str) -> _Misfit | None:
     return None
 
 
-def _not_a_counter(mode: Mode, role: Role, metric: str) -> _Misfit:
+def _not_a_counter(mode: Mode, role: Role, metric: str) -> Misfit:
     falls = f"{mode.value} takes each fall for a new start"
     if role.kind is Kind.SUMMARY:
-        return _Misfit(
+        return Misfit(
             f"holds the quantiles of a summary, which rise and fall: {falls}",
             f"hold the quantiles of summaries, which rise and fall: {falls}",
             {"metric": f"{metric}_count", "mode": mode.value},
             Severity.WARNING,
             'the quantiles by "value"; how many there were: ',
         )
-    return _Misfit(
+    return Misfit(
         f"is a gauge, which rises and falls: {falls}",
         f"are gauges, which rise and fall: {falls}",
         {"metric": metric, "mode": "stats"},

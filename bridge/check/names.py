@@ -9,10 +9,11 @@ from bridge import matchers
 from bridge.check.evidence import Dry, Evidence
 from bridge.check.kinds import listed
 from bridge.errors import Finding, Severity
+from bridge.instruments import TABLE
 from bridge.matchers import Matchers
 from bridge.points import Series
 from bridge.queries import selectors
-from bridge.selection import Entry, Mode
+from bridge.selection import Entry, Mode, Owners
 from bridge.times import utc
 from bridge.triton import EXPOSED, Kind, recorded
 
@@ -91,7 +92,9 @@ def _where_from(entry: Entry, present: frozenset[str]) -> str:
     if rule := _OURS.get(metric):
         while_busy = ", and while there are requests" if len(rule.sources) > 1 else " of its source"
         return f"it appears after two scrapes{while_busy}"
-    candidates = {*present, *_KNOWN, *_OURS}
+    if any(entry.wants(own.name) for own in TABLE):
+        return "a metric of the bridge itself: Prometheus has it once it has scraped one that runs"
+    candidates = {*present, *_KNOWN, *_OURS, *(own.name for own in TABLE)}
     if entry.mode is Mode.HISTOGRAM:
         candidates = {name.removesuffix("_bucket") for name in present if name.endswith("_bucket")}
     near = difflib.get_close_matches(metric.replace("*", "").replace("?", ""), sorted(candidates), n=3)
@@ -101,8 +104,7 @@ def _where_from(entry: Entry, present: frozenset[str]) -> str:
 def _silent(entry: Entry, evidence: Evidence, dry: Dry, ask: Ask, outside: dict[str, list[str]]) -> Iterator[Finding]:
     """Why an entry whose metrics are there has no row. What BRIDGE_MATCH leaves out goes into ``outside``."""
     time = evidence.interval.time
-    owners = [dry.found.owners[entry.published(metric)] for metric in dry.found.metrics(entry)]
-    if others := sorted({owner.place.partition(": ")[2] for owner in owners if owner is not entry}):
+    if others := sorted({other.place.partition(": ")[2] for other in _instead(entry, evidence, dry)}):
         problem = f"all that fits it is sent by {listed(others)} already"
         yield Finding(entry.place, problem, "take it away, or put it before the other glob", Severity.WARNING)
     elif not dry.found.all(entry) and (wrong := _unmatched(entry, evidence, ask)):
@@ -118,6 +120,16 @@ def _silent(entry: Entry, evidence: Evidence, dry: Dry, ask: Ask, outside: dict[
     else:
         problem = f"{entry.metric} gave no row for {utc(time)}: its samples are older, or too few"
         yield Finding(entry.place, problem, "triton-bridge explain tells of each series", Severity.WARNING)
+
+
+def _instead(entry: Entry, evidence: Evidence, dry: Dry) -> Iterator[Entry]:
+    """Other entries, if they send all that this one means: its series, or what it calls its metrics."""
+    owners = Owners(evidence.selection, evidence.names)
+    fitting = [name for name in evidence.names if entry.wants(name)]
+    if not any(owners.sends(entry, name) for name in fitting):
+        yield from (one for one in evidence.selection.entries if any(owners.sends(one, name) for name in fitting))
+    named = (dry.found.owners[entry.published(metric)] for metric in dry.found.metrics(entry))
+    yield from (one for one in named if one is not entry)
 
 
 def _unmatched(entry: Entry, evidence: Evidence, ask: Ask) -> tuple[Matchers, str] | None:

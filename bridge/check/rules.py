@@ -9,7 +9,10 @@ from bridge.check.evidence import Evidence
 from bridge.durations import format_duration, parse_duration
 from bridge.errors import Finding
 
-_WINDOW = re.compile(r"\b(i?rate|increase|delta|idelta|deriv)\s*\((?:[^()\[\]]|\{[^}]*\})*\[(\w+)\]")
+# Its two alternatives begin differently, so that it never tries a text in more than one way.
+_WINDOW = re.compile(
+    r"\b(i?rate|increase|delta|idelta|deriv)\s*\((?:[^()\[\]{}]|\{(?:[^}\"]|\"(?:[^\"\\]|\\.)*\")*\})*\[(\w+)\]"
+)
 
 
 def check_rules(evidence: Evidence) -> Iterator[Finding]:

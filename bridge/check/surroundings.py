@@ -13,9 +13,9 @@ from bridge.errors import Finding, Severity
 from bridge.settings import Settings
 
 
-def check_clock(clock: float, now: float) -> Iterator[Finding]:
-    """Whether ours (epoch s) is Prometheus'."""
-    skew = clock - now
+def check_clock(before: float, now: float, after: float) -> Iterator[Finding]:
+    """Whether our clock (epoch s), read before and after Prometheus told ``now``, can be right by that."""
+    skew = min(max(now, before), after) - now
     if abs(skew) > 2:
         ahead = "ahead of" if skew > 0 else "behind"
         problem = f"this clock is {abs(skew):.0f} s {ahead} Prometheus'"

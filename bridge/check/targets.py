@@ -9,12 +9,16 @@ from bridge.check.evidence import Dry, Evidence
 from bridge.check.kinds import listed
 from bridge.durations import format_duration
 from bridge.errors import Finding, Severity
+from bridge.instruments import JOB
 from bridge.prometheus import Target
 from bridge.times import utc
 
 # What tells one pod, or else one target, from another; of several, the first that all bear.
 _TELLING = ("pod", "kubernetes_pod_name", "pod_name", "instance")
 _WITH_IT = ("job", "namespace")
+_DOWN = "is Triton running, and its metrics port reached from Prometheus?", Severity.WARNING
+_OWN_DOWN = "right while no triton-bridge runs: nothing but its own metrics comes from there", Severity.NOTE
+_SELDOM = "let BRIDGE_INTERVAL be a multiple of that", Severity.WARNING
 
 
 def check_targets(evidence: Evidence) -> Iterator[Finding]:
@@ -33,22 +37,20 @@ def check_targets(evidence: Evidence) -> Iterator[Finding]:
         span = evidence.interval
         problem = f"Prometheus scraped nothing from {utc(span.start)} to {utc(span.time)}: rows and cost are not known"
         yield Finding("targets", problem, "check again after an interval or two", Severity.WARNING)
-    alike: dict[tuple[str, str], list[Target]] = {}
+    alike: dict[tuple[str, str, Severity], list[Target]] = {}
     for target in evidence.ours:
         if target.health == "down":
             problem = f"is down: {target.last_error}"
-            alike.setdefault((problem, "is Triton running, and its metrics port reached from Prometheus?"), []).append(
-                target
-            )
+            alike.setdefault((problem, *(_OWN_DOWN if target.job == JOB else _DOWN)), []).append(target)
         elif target.scrape_interval > interval:
             often = format_duration(target.scrape_interval)
             problem = (
                 f"is scraped every {often}, so that most cycles of {format_duration(interval)} find nothing new of it"
             )
-            alike.setdefault((problem, "let BRIDGE_INTERVAL be a multiple of that"), []).append(target)
-    for (problem, remedy), targets in alike.items():
+            alike.setdefault((problem, *_SELDOM), []).append(target)
+    for (problem, remedy, severity), targets in alike.items():
         names = listed([f"{target.job} {target.instance}" for target in targets])
-        yield Finding(f"target{'s' * (len(targets) > 1)} {names}", problem, remedy, Severity.WARNING)
+        yield Finding(f"target{'s' * (len(targets) > 1)} {names}", problem, remedy, severity)
 
 
 def check_sharing(evidence: Evidence) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ Commands and exit codes; nothing else. What is heavy is imported by the command 
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 
@@ -13,6 +14,8 @@ from bridge.cli.options import app, tell
 from bridge.errors import BridgeError, ConfigurationError
 
 __all__ = ["app", "main"]
+
+log = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -37,5 +40,6 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:  # noqa: BLE001 — the last line of defence: a person is to see a line, not a stack
         code = 1
-        print(f"error: {type(error).__name__}: {error} — a fault of the bridge; please report it", file=sys.stderr)
+        # By the log, which masks what may stand in it.
+        log.critical("%s: %s — a fault of the bridge; please report it", type(error).__name__, error)
     sys.exit(code)

@@ -17,15 +17,30 @@ from bridge import backfill, daemon, selection, witness
 from bridge.account import Gap
 from bridge.backlog import Backlog
 from bridge.catalog import catalog, only
+from bridge.check.kinds import listed
 from bridge.delivery import context_tags
 from bridge.envelopes import Encoder
 from bridge.errors import BridgeError, ConfigurationError, Finding, PrometheusError, PrometheusRefused
-from bridge.explain import Explainer, Explanation, Refused, Sent, envelope_of, nearest, refused, senders, verdict
+from bridge.explain import (
+    Explainer,
+    Explanation,
+    Refused,
+    Sent,
+    envelope_of,
+    globbed,
+    nearest,
+    refused,
+    senders,
+    verdict,
+)
 from bridge.prometheus import Prometheus
 from bridge.sandbox.local import DEFAULT_KEY
 from bridge.selection import Selection
+from bridge.selection.entry import is_glob
 from bridge.settings import Settings, syntax
 from bridge.times import grid_time, utc
+
+_SHOWN = 20  # metrics of a glob that are named
 
 
 @dataclass(frozen=True)
@@ -61,10 +76,12 @@ def explanation(settings: Settings, wish: Wish) -> Explanation:
             return _asked(settings, wish, chosen, backlog, folder, source)
         except PrometheusError as error:
             problem = str(error)
+    if is_glob(wish.metric):
+        raise _of_several(chosen, wish.metric)
     wanted = senders(chosen, wish.metric)
     points = refused(backlog, {wish.metric, *(name for sender in wanted for name in sender.names)})
     if not (wanted or points):
-        raise _not_selected(chosen, wish.metric)
+        raise _not_selected(settings.metrics_file, chosen, wish.metric)
     said = verdict(folder, backlog, wish.at, points, wish.most)
     return Explanation(wish.metric, settings.prometheus_url, chosen.digest, None, wish.at, (), said, problem)
 
@@ -75,10 +92,12 @@ def _asked(
     """With Prometheus' help. Raises PrometheusError where that does not answer."""
     explainer, present = _explainer(settings, source, folder), source.names()
     newest = backfill.due(source, settings.interval, settings.settle_delay)[1]
+    if is_glob(wish.metric) and wish.metric not in present:
+        raise _of_several(chosen, wish.metric, present)
     wanted = senders(chosen, wish.metric, present)
     points = refused(backlog, {wish.metric, *(name for sender in wanted for name in sender.names)})
     if not (wanted or (points and wish.rejected)):
-        raise _not_selected(chosen, wish.metric, source, present, kept=len(points))
+        raise _not_selected(settings.metrics_file, chosen, wish.metric, source, present, kept=len(points))
     gap = _gap(settings, wish.at, newest, backlog)
     sent: Sequence[Sent] = ()
     remarks: Sequence[str] = ()
@@ -161,8 +180,20 @@ def _again(
         yield replace(point, envelope=envelope, note=note if envelope else missing)
 
 
+def _of_several(chosen: Selection, glob: str, present: Collection[str] = ()) -> ConfigurationError:
+    metrics = globbed(chosen, glob, present)
+    which = f"one of {listed(metrics, _SHOWN)}" if metrics else "triton-bridge catalog lists what can be chosen"
+    return ConfigurationError([Finding(glob, "is a glob: one metric can be explained at a time", which)])
+
+
 def _not_selected(
-    chosen: Selection, metric: str, source: Prometheus | None = None, present: Collection[str] = (), *, kept: int = 0
+    file: Path,
+    chosen: Selection,
+    metric: str,
+    source: Prometheus | None = None,
+    present: Collection[str] = (),
+    *,
+    kept: int = 0,
 ) -> ConfigurationError:
     """With the nearest names, and the entry that would select it best; ``kept`` rejected points are from before."""
     near = nearest(chosen, metric, present)
@@ -177,7 +208,7 @@ def _not_selected(
         remedies.append(f"to send it, add {json.dumps(lines[0].entry)}")
     else:
         remedies.append("triton-bridge catalog lists what can be chosen")
-    return ConfigurationError([Finding(metric, "is not selected in metrics.json", "; ".join(remedies))])
+    return ConfigurationError([Finding(metric, f"is not selected in {file.name}", "; ".join(remedies))])
 
 
 def _other_selection(gap: Gap, chosen: Selection) -> Sequence[str]:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from bridge.cli.options import command, tell
-from bridge.errors import ConfigurationError, Finding, Severity
+from bridge.errors import BridgeError, ConfigurationError, Finding, Severity
 from bridge.settings import Settings, missing
 
 
@@ -49,7 +49,7 @@ def check(
         bill = result.bill
         if not as_json:
             print(
-                f"{settings.metrics_file}: {len(chosen.entries)} metrics selected, digest {chosen.digest}", flush=True
+                f"{settings.metrics_file}: {len(chosen.entries)} entries selected, digest {chosen.digest}", flush=True
             )
     counts = Counter(finding.severity for finding in found)
     if as_json:
@@ -139,3 +139,38 @@ def explain(
     if told.problem:
         print(f"error: {told.problem}", file=sys.stderr)
     return 1 if told.problem else 0
+
+
+@command(need_credential=False)
+def status(
+    settings: Settings,
+    *,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again every two seconds, until Ctrl-C.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write /status.json as it is.")] = False,
+    url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Where the bridge is; without it: at BRIDGE_LISTEN of this machine."),
+    ] = None,
+) -> int:
+    """Show how the running bridge does, as its status page does.
+
+    Exit code 0: points arrive, and nothing is wrong beside. 1: they do not, or no bridge answers.
+    """
+    from bridge.cli import watching  # noqa: PLC0415 — heavy
+
+    if watch and as_json:
+        raise ConfigurationError([Finding("--json", "is given beside --watch", "give one of both")])
+    place = url or watching.address(settings.listen)
+    if watch:
+        return watching.watch(lambda: watching.fetch(place))
+    try:
+        answer = watching.fetch(place)
+    except BridgeError:
+        if url is None and (told := watching.kept(settings)):
+            tell([told])
+        raise
+    if as_json:
+        print(answer.decode())
+    else:
+        watching.show(answer)
+    return watching.code(answer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 import sys
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any
@@ -11,8 +12,10 @@ from typing import Annotated, Any
 import typer
 
 from bridge import __version__, logs
-from bridge.errors import Finding
+from bridge.errors import BridgeError, ConfigurationError, Finding
 from bridge.settings import Described, describe, load
+
+log = logging.getLogger(__name__)
 
 app = typer.Typer(
     name="triton-bridge",
@@ -28,6 +31,14 @@ def tell(findings: Iterable[Finding]) -> None:
     """Write findings to stderr, a line each."""
     for finding in findings:
         print(f"{finding.severity.value}: {finding}", file=sys.stderr)
+
+
+def _logged(error: BridgeError) -> int:
+    """Let the log tell why a command ends; its exit code."""
+    findings = error.findings if isinstance(error, ConfigurationError) else (error,)
+    for finding in findings:
+        log.error(str(finding))
+    return 2 if isinstance(error, ConfigurationError) else 1
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 — a callback of typer
@@ -75,6 +86,10 @@ def command(*, need_credential: bool) -> Callable[[Callable[..., int]], Callable
             handler = logs.setup(settings.log_level, settings.log_format, secrets=settings.secrets)
             try:
                 code = function(settings, **given)
+            except BridgeError as error:
+                if settings.log_format == "text":
+                    raise  # to a person, as a line without a time
+                code = _logged(error)
             finally:
                 handler.close()
             raise typer.Exit(code)

@@ -40,12 +40,16 @@ def print_explanation(told: Explanation, *, rejected: bool, everything: bool) ->
 
 def broken(line: Line, width: int) -> list[str]:
     """The lines of a terminal that a line takes up."""
-    # What a label holds must not steer a terminal.
-    text = _CONTROL.sub(lambda character: repr(character[0])[1:-1], line.text)
+    text = harmless(line.text)
     if line.verbatim or len(text) <= width:
         return [text]
     indent = " " * (len(text) - len(text.lstrip()) + line.hang)
     return textwrap.wrap(text, width, subsequent_indent=indent, drop_whitespace=True, break_on_hyphens=False)
+
+
+def harmless(text: str) -> str:
+    """What came from outside must not steer a terminal."""
+    return _CONTROL.sub(lambda character: repr(character[0])[1:-1], text)
 
 
 def page(told: Explanation, *, rejected: bool, everything: bool) -> Iterator[Line]:

@@ -12,6 +12,7 @@ import typer
 
 from bridge.cli.options import app, command, tell
 from bridge.errors import ConfigurationError, Finding
+from bridge.points import Batch, Outcome, Receipt, Report, Settlement
 from bridge.settings import Settings
 
 
@@ -23,7 +24,6 @@ def run(settings: Settings) -> int:
     """
     from bridge import daemon, selection  # noqa: PLC0415 — heavy
 
-    tell(settings.findings)
     return daemon.run(settings, selection.SelectionFile(settings.metrics_file))
 
 
@@ -37,7 +37,7 @@ def once(
 ) -> int:
     """Run one cycle: the newest that is due."""
     from bridge import daemon, selection, turns  # noqa: PLC0415 — heavy
-    from bridge.points import Batch, Outcome, Receipt, Settlement  # noqa: PLC0415
+    from bridge.logs import of_cycle  # noqa: PLC0415
     from bridge.times import utc  # noqa: PLC0415
 
     class Terminal:
@@ -57,18 +57,27 @@ def once(
     with daemon.build(settings, sink=Terminal() if dry_run else None) as parts:
         newest = parts.cycle.newest(parts.prometheus.now())
         parts.cycle.in_force(chosen, newest - parts.cycle.interval)
-        report = parts.cycle.run(newest)
-        if report is None:
-            print(f"the cycle of {utc(newest)} is settled already: nothing was posted", file=sys.stderr)
-            return 0
-        turns.expire(parts.cycle.backlog, report, settings.backfill_limit)
-        if dry_run and report.settlement is Settlement.SETTLED:
-            print(f"dry run: {report.read} points read, nothing was posted", file=sys.stderr)
-        else:
-            turns.tell(report)
-        turns.tell_absent(report)
+        with of_cycle(newest):
+            report = parts.cycle.run(newest)
+            if report is None:
+                print(f"the cycle of {utc(newest)} is settled already: nothing was posted", file=sys.stderr)
+                return 0
+            turns.expire(parts.cycle.backlog, report, settings.backfill_limit)
+            if dry_run and report.settlement is Settlement.SETTLED:
+                print(_dry(report), file=sys.stderr)
+            else:
+                turns.tell(report)
+            turns.tell_absent(report)
     lost = report.outcomes.get(Outcome.REJECTED, 0) + report.outcomes.get(Outcome.EXPIRED, 0)
     return 0 if report.settlement is Settlement.SETTLED and not lost else 1
+
+
+def _dry(report: Report) -> str:
+    """Why there are fewer lines than points, if there are."""
+    without = (Outcome.NOT_FINITE, Outcome.LEFT_OUT)
+    kept = [f"{count} {one.value.replace('_', ' ')}" for one in without if (count := report.outcomes.get(one))]
+    lines = report.outcomes.get(Outcome.ACCEPTED, 0)
+    return f"dry run: {report.read} points read, {', '.join([*kept, f'{lines} written'])}; nothing was posted"
 
 
 @command(need_credential=False)

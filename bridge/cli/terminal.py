@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
@@ -21,10 +22,18 @@ from bridge.durations import format_duration
 
 _LINE_EVERY = 10.0  # seconds
 _COSTS = 20  # metrics
+_PIPE = 300  # columns of a file or a pipe
+_WIDE = 120  # columns that the table of the catalog needs
 
 
-def print_catalog(lines: Iterable[Line]) -> None:
-    """A row a metric; into a file or a pipe, a line a metric."""
+def print_catalog(lines: Iterable[Line], console: Console | None = None) -> None:
+    """A row a metric; into a file or a pipe, a line a metric; on a narrow terminal a paragraph a metric."""
+    console = console or _console()
+    if console.width < _WIDE:
+        for line in lines:
+            console.print(Text(line.name, "bold"), overflow="fold")
+            console.print(Padding(Text("\n".join(filter(None, _paragraph(line)))), (0, 0, 0, 4)))
+        return
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("metric", "kind", "now", "selected", "best", "what it is"):
         table.add_column(heading, no_wrap=heading == "metric", overflow="fold")
@@ -32,17 +41,33 @@ def print_catalog(lines: Iterable[Line]) -> None:
         now = {True: "yes", False: "no", None: "?"}[line.present]
         kind = f"{line.kind}, {line.unit}" if line.unit else line.kind
         meaning = f"{line.meaning} [{line.advice}]" if line.advice else line.meaning
-        best = "value" if isinstance(line.entry, str) else line.entry["mode"]
-        table.add_row(line.name, kind, now, line.selected, best, meaning.replace("[", "\\["))
-    Console(width=None if sys.stdout.isatty() else 300).print(table)
+        table.add_row(line.name, kind, now, line.selected, _best(line), meaning.replace("[", "\\["))
+    console.print(table)
 
 
-def print_bill(bill: Bill) -> None:
+def _paragraph(line: Line) -> tuple[str, ...]:
+    """What a row says, in words."""
+    now = {True: "there now", False: "not there now", None: ""}[line.present]
+    selected = f"selected: {line.selected}" if line.selected else ""
+    unit = f"{line.kind}, {line.unit}" if line.unit else line.kind
+    first = " · ".join(filter(None, (unit, now, selected, f"best: {_best(line)}")))
+    return first, line.meaning, f"[{line.advice}]" if line.advice else ""
+
+
+def _best(line: Line) -> str:
+    return "value" if isinstance(line.entry, str) else str(line.entry["mode"])
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else _PIPE)
+
+
+def print_bill(bill: Bill, console: Console | None = None) -> None:
     """A row a metric, the most expensive first; of many the rest in one row, and the total."""
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("metric", "rows a cycle", "points a day", "bytes a row", "GB a month"):
-        left = heading == "metric"
-        table.add_column(heading, no_wrap=True, justify="left" if left else "right", max_width=60 if left else None)
+    table.add_column("metric", overflow="fold", max_width=60)
+    for heading in ("rows", "points/day", "B/row", "GB/month"):
+        table.add_column(heading, no_wrap=True, justify="right")
     costs = list(bill.metrics.items())
     first, rest = costs[:_COSTS], costs[_COSTS:]
     if rest:
@@ -51,7 +76,7 @@ def print_bill(bill: Bill) -> None:
         gigabytes = f"{cost.gigabytes:.3f}" if cost.gigabytes >= 0.001 else "< 0.001"
         cells = (name, f"{cost.rows:,}", f"{cost.points:,.0f}", f"{cost.row_bytes:,}", gigabytes)
         table.add_row(*cells, style="bold" if cost is bill.total else None)
-    Console(width=None if sys.stdout.isatty() else 300).print(table)
+    (console or _console()).print(table)
 
 
 def show_progress(steps: Iterable[Progress]) -> None:

@@ -19,13 +19,15 @@ from functools import lru_cache
 
 from bridge.account import Gap
 from bridge.backlog import Backlog, OpenCycle
+from bridge.billing import estimated
 from bridge.cycle.asking import Asking, Source, Terms
 from bridge.cycle.patience import Patience
 from bridge.cycle.posting import Posting, Sink
 from bridge.envelopes import Encoder
 from bridge.errors import BridgeError, PrometheusError
 from bridge.instruments import Instruments
-from bridge.points import Outcome, Receipt, Report, Settlement
+from bridge.logs import of_cycle
+from bridge.points import Obstacle, Outcome, Receipt, Report, Settlement
 from bridge.queries import Window
 from bridge.selection import Selection, parse
 from bridge.telemetry import Reading
@@ -142,7 +144,8 @@ class Cycle:
         if not self._witness.durable:
             problems.append("a restart that does not know of the last interval would count it again: it is not posted")
             return self._count(_unposted(gap, reading, problems), begun)
-        return self._deliver(self._last_posting, gap, reading, problems, deadline, begun, patient=True)
+        with of_cycle(gap.time):
+            return self._deliver(self._last_posting, gap, reading, problems, deadline, begun, patient=True)
 
     def _work(self, gap: Gap, deadline: float, *, patient: bool) -> Report:
         begun = self.patience.monotonic()
@@ -184,7 +187,14 @@ class Cycle:
             report = _report(cycle, receipts, settlement, problems)
             report = replace(report, outcomes={**report.outcomes, **unsent})
         return self._count(
-            replace(report, series=reading.series, absent=reading.missing, left_out=reading.left_out), begun
+            replace(
+                report,
+                metrics=reading.glances if patient else {},
+                billed_bytes=estimated(self._encoder, reading.metrics) if patient else 0,
+                absent=reading.missing,
+                left_out=reading.left_out,
+            ),
+            begun,
         )
 
     def _selection(self, gap: Gap) -> Selection:
@@ -192,13 +202,12 @@ class Cycle:
         return self._parsed(self.backlog.selection(gap.digest))
 
     def _unread(self, time: float, error: BridgeError, begun: float) -> Report:
-        return self._count(Report(time, Settlement.WAITING, {}, problems=(str(error),)), begun)
+        obstacle = Obstacle.PROMETHEUS if isinstance(error, PrometheusError) else Obstacle.SELECTION
+        return self._count(Report(time, Settlement.WAITING, {}, problems=(str(error),), obstacle=obstacle), begun)
 
     def _count(self, report: Report, begun: float) -> Report:
         report = replace(report, seconds=self.patience.monotonic() - begun)
-        count = self._instruments
-        count.posts.inc(report.posts)
-        count.sent_bytes.inc(report.sent_bytes)
+        self._instruments.count(report)
         return report
 
 

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextvars import copy_context
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -122,7 +123,7 @@ class _Poster:
 
     def _work(self) -> None:
         while exchange := self._exchanges.get():
-            exchange.run()
+            exchange.context.run(exchange.run)
 
 
 class _Exchange:
@@ -132,6 +133,7 @@ class _Exchange:
         self, exporter: AzureMonitorMetricExporter, body: bytes, timeout: float, monotonic: Callable[[], float]
     ) -> None:
         self.ended = threading.Event()
+        self.context = copy_context()  # whose cycle it is
         self.authorized = False
         self.reply: Reply | None = None
         self.error: Exception | None = None

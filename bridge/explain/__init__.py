@@ -17,7 +17,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Any, Protocol
 
@@ -26,10 +26,10 @@ from bridge.answers import Asker, Interval, gather
 from bridge.durations import format_duration
 from bridge.envelopes import Encoder
 from bridge.errors import PrometheusRefused
-from bridge.explain.choosing import Sender, nearest, senders
+from bridge.explain.choosing import Sender, globbed, nearest, senders
 from bridge.explain.labels import fates
 from bridge.explain.nouns import Asked, Envelope, Explanation, Fate, Part, Refused, Scraped, Sent, Told, Verdict
-from bridge.explain.series import Findings, own_labels, tell, units
+from bridge.explain.series import Findings, boundless, own_labels, tell, units
 from bridge.explain.verdicts import refused, verdict
 from bridge.points import Series, Sighting
 from bridge.queries import Kind, Question, Window
@@ -47,6 +47,7 @@ __all__ = [
     "Told",
     "Verdict",
     "envelope_of",
+    "globbed",
     "nearest",
     "refused",
     "senders",
@@ -93,24 +94,25 @@ class Explainer:
         for sender in wanted:
             asked: list[Asked] = []
             remarks: list[str] = []
-            found = self._find(sender.entry, gap, asked, remarks)
+            found = self._find(sender, gap, asked, remarks)
             there = found is not None and bool(units(found))
             # What is named goes before all globs, of which the first one counts that has it.
-            for name in sender.names if there or not sender.of_glob else ():
+            for name in sender.names if (there or not sender.of_glob) and not sender.instead else ():
                 owners.setdefault(name, sender.entry.place)
-            if found and not there and (metric := sender.entry.metric):
-                remarks += _missing(metric, present)
+            if found and not there and sender.metric:
+                remarks += _missing(sender.metric, present)
             told.append(self._told(sender, found, asked, remarks, owners, most))
         return told
 
     def envelopes(self, wanted: Sequence[Sender], gap: Gap) -> Iterator[Envelope]:
         """All envelopes that these entries make of (start, time]."""
         for sender in wanted:
-            if found := self._find(sender.entry, gap, [], []):
+            if not sender.instead and (found := self._find(sender, gap, [], [])):
                 yield from self._encoded(found, sender.names)
 
-    def _find(self, entry: Entry, gap: Gap, asked: list[Asked], problems: list[str]) -> Findings | None:
+    def _find(self, sender: Sender, gap: Gap, asked: list[Asked], problems: list[str]) -> Findings | None:
         """Ask for the entry alone; None where Prometheus scraped nothing."""
+        entry = sender.entry
         # The end of a run, and the account's last row before it, may be longer than an interval.
         length = max(gap.interval, float(math.ceil(gap.time - gap.start)))
         window = Window(length, self.scrape_interval)
@@ -124,8 +126,12 @@ class Explainer:
         answers = gather(Selection((entry,), "", ""), interval, asker, problems, known=self.sightings)
         if answers is None:
             return None
+        values, samples = filter(sender.means, answers.values), filter(sender.means, answers.samples)
+        scraped = None if answers.scraped is None else list(filter(sender.means, answers.scraped))
+        answers = replace(answers, values=list(values), samples=list(samples), scraped=scraped)
+        trail = list(filter(sender.means, self._trail(entry, window, gap.time, asked)))
         seen = frozenset(one.time for one in self.sightings)
-        return Findings(entry, answers, interval.cut, window, self._trail(entry, window, gap.time, asked), seen)
+        return Findings(entry, answers, interval.cut, window, trail, seen)
 
     def _trail(self, entry: Entry, window: Window, time: float, asked: list[Asked]) -> list[Series]:
         """Raw samples of what a cycle reads at T alone: they show how old its values are, and what is gone."""
@@ -163,17 +169,21 @@ class Explainer:
     ) -> Sent:
         entry = sender.entry
         lost = {name: owners[name] for name in sender.names if owners.get(name, entry.place) != entry.place}
+        instead = "; ".join(f"{name} is sent by {place}, which goes before" for name, place in lost.items())
+        if sender.instead:
+            lost = dict.fromkeys(sender.names, sender.instead)
+            instead = f"{sender.metric} is sent by {sender.instead}, which goes before"
         meant = units(found) if found else []
         labels = [own_labels(unit, entry) for unit in meant]
         told = [tell(unit, found) for unit in meant] if found else []
         envelopes = self._encoded(found, set(sender.names) - set(lost)) if found else []
         return Sent(
             place=entry.place,
-            source=entry.query or entry.metric or "",
+            source=entry.query or sender.metric,
             names=sender.names,
             mode=entry.mode.value,
             how=_how(entry, sender.of_glob, self.match),
-            instead="; ".join(f"{name} is sent by {place}, which goes before" for name, place in lost.items()),
+            instead=instead,
             questions=tuple(asked),
             scraped=tuple(_scraped(found, labels)) if found else (),
             no_data=found is None,
@@ -183,12 +193,19 @@ class Explainer:
             without_row=sum(bool(one.why) for one in told),
             envelopes=tuple(envelopes[:most]),
             envelope_count=len(envelopes),
-            remarks=(*remarks, *self._remarks(meant, envelopes)),
+            remarks=(*remarks, *self._remarks(meant, told, envelopes)),
         )
 
-    def _remarks(self, meant: Sequence[Sequence[Series]], envelopes: Sequence[Envelope]) -> Iterator[str]:
+    def _remarks(
+        self, meant: Sequence[Sequence[Series]], told: Sequence[Told], envelopes: Sequence[Envelope]
+    ) -> Iterator[str]:
         if len(meant) > self.max_series:
             yield f"it has {len(meant)} series and BRIDGE_MAX_SERIES is {self.max_series}: it is left out, whole"
+        if without := sum(any(map(boundless, one.values.values())) for one in told):
+            yield (
+                f"{without} of {len(told)} histograms have no bucket but +Inf: count and sum are sent, quantiles, least "
+                "and greatest value are not known"
+            )
         alike = Counter(name_and_dimensions(one) for one in envelopes)
         if several := [count for count in alike.values() if count > 1]:
             yield (

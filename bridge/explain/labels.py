@@ -54,15 +54,17 @@ def _steps(labels: Mapping[str, str], entry: Entry) -> Iterator[_Step]:
 def _renamed(kept: Mapping[str, str], entry: Entry) -> tuple[dict[str, str], dict[str, str], Collection[str]]:
     """What the labels that are not dropped are called in the end, and why; all names, before any is added."""
     before = dimensions(kept, replace(entry, labels=Relabelling()))
-    became, why = {key: key for key in before}, dict.fromkeys(before, "kept")
-    for number, (old, new) in enumerate(entry.labels.rename, start=1):
-        after = dimensions(kept, replace(entry, labels=Relabelling(entry.labels.rename[:number])))
-        if old in became and old in after:
-            why[old] = f"not renamed: the series has a label {new} already"
+    # A value that tells the label it was: what becomes of all of them at once cannot be told one by one.
+    marked = {key: f"was {key}" for key in before}
+    after = dimensions(marked, replace(entry, labels=Relabelling(entry.labels.rename)))
+    became = {text.removeprefix("was "): name for name, text in after.items()}
+    why = dict.fromkeys(before, "kept")
+    for old, new in entry.labels.rename:
+        if became.get(old) == new:
+            why[old] = "renamed by labels.rename"
         elif old in became:
-            became[old], why[old] = new, "renamed by labels.rename"
-        before = after
-    return became, why, before.keys()
+            why[old] = f"not renamed: the series has a label {new} already"
+    return became, why, after.keys()
 
 
 def _dropped(label: str, kept: bool, entry: Entry) -> str:  # noqa: FBT001

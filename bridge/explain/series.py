@@ -5,6 +5,7 @@ The values come from ``telemetry`` itself, which is given the series alone; only
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -61,7 +62,9 @@ def units(found: Findings) -> list[list[Series]]:
     entry, answers = found.entry, found.answers
     if entry.query:
         return [[series] for series in answers.expressions.get(entry.name, ())]
-    candidates = answers.samples if entry.mode.raw else _once(answers.values, found.trail)
+    candidates = _once(answers.values, found.trail)
+    if entry.mode.raw:  # scrapes are scrapes; counters go on from what the bridge saw itself
+        candidates = answers.samples if entry.mode.gain or answers.scraped is None else answers.scraped
     meant = [one for one in candidates if entry.wants(one.labels["__name__"]) and entry.match.fit(one.labels)]
     grouped: dict[Identity, list[Series]] = {}
     for one in meant:
@@ -89,7 +92,7 @@ def tell(unit: Sequence[Series], found: Findings) -> Told:
     read = [series for series in unit if identity(series.labels) in found.read]
     raw = () if entry.query else unit
     up = [Series(unit[0].labels, found.counting.up(unit[0].labels))]  # of its target, which labels name
-    alone = replace(found.answers, values=read, samples=raw, expressions={entry.name: unit}, up=up)
+    alone = replace(found.answers, values=read, samples=raw, scraped=None, expressions={entry.name: unit}, up=up)
     reading = translate(Selection((entry,), "", ""), alone, found.cut, max_series=sys.maxsize)
     values = {one.name: _value(one.data.data_points[0]) for one in reading.metrics}
     parts = [_part(series, found) for series in sorted(unit, key=_order)]
@@ -99,11 +102,16 @@ def tell(unit: Sequence[Series], found: Findings) -> Told:
         steps = _steps(parts[0])
         gain = found.counting.gain(unit[0])
         seconds = gain.seconds if gain else None
-    if reading.not_finite:
+    if reading.not_finite and not any(map(boundless, values.values())):
         why = "not finite: Application Insights takes no such number, so it is counted as not_finite and never sent"
     elif not values:
         why = _no_row(unit, found)
     return Told(own_labels(unit, found.entry), tuple(parts), tuple(steps), seconds, values, why)
+
+
+def boundless(value: Any) -> bool:
+    """Whether it is a histogram's that has no bucket but +Inf: quantiles, least and greatest value are not known then."""
+    return isinstance(value, Mapping) and "buckets" not in value and value["min"] is None
 
 
 def _value(point: Any) -> Any:
@@ -118,7 +126,11 @@ def _value(point: Any) -> Any:
 
 def _order(series: Series) -> tuple[float, str]:
     """Buckets by their bounds, then count and sum."""
-    return float(series.labels.get("le", "inf")), series.labels.get("__name__", "")
+    try:
+        bound = float(series.labels.get("le", "inf"))
+    except ValueError:  # of a metric that is no histogram
+        bound = math.inf
+    return bound, series.labels.get("__name__", "")
 
 
 def _part(series: Series, found: Findings) -> Part:
@@ -136,9 +148,14 @@ def _part(series: Series, found: Findings) -> Part:
     if entry.mode.gain and before is None:
         before, origin = _begin(series, found)
     numbers = [(time, float(text)) for time, text in (*([before] if before else []), *inside) if text != "NaN"]
-    counts = entry.mode in {Mode.INCREASE, Mode.RATE, Mode.IRATE, Mode.HISTOGRAM} and name != f"{entry.metric}_sum"
+    counts = entry.mode in {Mode.INCREASE, Mode.RATE, Mode.IRATE, Mode.HISTOGRAM} and not _may_fall(name, entry)
     resets = tuple(later[0] for earlier, later in pairwise(numbers) if counts and later[1] < earlier[1])
     return Part(shown, before, inside, origin, resets, tuple(time for time, _ in inside if time in found.seen))
+
+
+def _may_fall(name: str, entry: Entry) -> bool:
+    """A histogram's sum, of values below zero."""
+    return entry.mode is Mode.HISTOGRAM and name.endswith("_sum")
 
 
 def _begin(series: Series, found: Findings) -> tuple[Sample | None, str]:

@@ -9,6 +9,7 @@ reported at once, each with its place.
 
 from bridge.selection.entry import Aggregate, Entry, Grouping, Mode, Relabelling, Selection
 from bridge.selection.file import SelectionFile, difference, load
+from bridge.selection.ownership import Owners
 from bridge.selection.parsing import parse
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Entry",
     "Grouping",
     "Mode",
+    "Owners",
     "Relabelling",
     "Selection",
     "SelectionFile",

@@ -134,17 +134,13 @@ def _reading(rows: Mapping[str, _Rows], cut: Cut, max_series: int) -> Reading:
     for name, (counted, found) in rows.items():
         if name in left_out:
             continue
-        finite = [(labels, value) for labels, value in found if math.isfinite(_size(value))]
+        finite = [row for row in found if math.isfinite(row[1].total if isinstance(row[1], Pool) else row[1])]
         if len(finite) < len(found):
             not_finite[name] = len(found) - len(finite)
         if finite:
             metrics.append(Metric(name, None, None, _data(finite, cut, counted=counted)))
     read = sum(len(one.found) for one in rows.values())
     return Reading(tuple(metrics), read, dict(not_finite), left_out)
-
-
-def _size(value: Value) -> float:
-    return value.total if isinstance(value, Pool) else value
 
 
 def _data(rows: Sequence[tuple[dict[str, str], Value]], cut: Cut, *, counted: bool) -> Gauge | Sum | Histogram:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from opentelemetry.sdk.metrics.export import Metric
+from opentelemetry.sdk.metrics.export import Histogram, Metric, NumberDataPoint, Sum
 
-from bridge.points import Identity, Series
+from bridge.points import Glance, Identity, Series
 
 Labels = Mapping[str, str]
 Sample = tuple[float, str]  # as in a Series
@@ -29,13 +30,15 @@ class Cut:
 class Answers:
     """What Prometheus said, by question. ``fresh`` is None where ``values`` needs no second look at its age.
 
-    ``history`` holds the sample before the interval of series that asked for one (``latest_before``), ``up`` the samples
+    ``samples`` are the raw ones, joined with what the bridge saw itself; ``scraped`` those without it, None where there
+    was nothing to join. ``history`` holds the sample before the interval of series that asked for one (``latest_before``), ``up`` the samples
     of ``up``, of an hour more where history was asked for.
     """
 
     values: Sequence[Series] = ()
     fresh: frozenset[Identity] | None = None
     samples: Sequence[Series] = ()
+    scraped: Sequence[Series] | None = None
     expressions: Mapping[str, Sequence[Series]] = field(default_factory=dict)  # by published name
     up: Sequence[Series] = ()
     history: Mapping[Identity, Sample] = field(default_factory=dict)
@@ -57,6 +60,11 @@ class Reading:
     missing: tuple[str, ...] = ()
 
     @property
+    def glances(self) -> dict[str, Glance]:
+        """What a person sees first of each metric."""
+        return {metric.name: _glance(metric) for metric in self.metrics}
+
+    @property
     def series(self) -> dict[str, int]:
         """How many points each metric has."""
         return {metric.name: len(metric.data.data_points) for metric in self.metrics}
@@ -75,3 +83,13 @@ class Pool:
     high: float | None
     bounds: tuple[float, ...] = ()
     counts: tuple[int, ...] = ()
+
+
+def _glance(metric: Metric) -> Glance:
+    points = metric.data.data_points
+    dimensions = tuple(sorted(set().union(*(point.attributes or {} for point in points))))
+    if isinstance(metric.data, Histogram):
+        count = sum(point.count for point in metric.data.data_points)
+        return Glance(len(points), dimensions, math.fsum(point.sum for point in metric.data.data_points) / count)
+    total = math.fsum(point.value for point in points if isinstance(point, NumberDataPoint))
+    return Glance(len(points), dimensions, total if isinstance(metric.data, Sum) else total / len(points))

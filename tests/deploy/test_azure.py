@@ -15,7 +15,6 @@ from typing import Any
 import jsonschema
 import pytest
 
-from bridge.backlog import Backlog
 from bridge.instruments import Instruments
 from bridge.selection import Selection, load, parse
 from examples.stack import ROOT
@@ -136,8 +135,7 @@ def test_a_query_names_only_what_presets_and_document_select(name: str) -> None:
 
 def test_the_document_selects_own_metrics_that_there_are() -> None:
     (selection,) = [parse(text) for text in re.findall(r"```json\n(.*?)```", DOCUMENT, re.DOTALL)]
-    backlog = Backlog(None)
-    registry = Instruments("0", lambda: backlog.account, lambda: backlog.durable).registry
+    registry = Instruments().registry
     exposed = {sample.name for family in registry.collect() for sample in family.samples}
 
     assert {entry.metric for entry in selection.entries} <= exposed

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from bridge.backlog import Backlog
 from bridge.instruments import Instruments
 from bridge.points import Outcome
 from bridge.settings import describe
+from bridge.states import State
 from examples.stack import ROOT
 
 FOLDER = ROOT / "deploy" / "prometheus"
@@ -75,9 +75,12 @@ def test_the_tests_notice_an_alert_that_fires(alert: str, wrong: str, own_promto
             id="age",
         ),
         pytest.param("_timestamp_seconds > 0) > 6", "_timestamp_seconds) > 6", id="an empty backlog is old"),
-        pytest.param("_timestamp_seconds > 0) > 40", "_timestamp_seconds) > 40", id="an empty backlog expires"),
+        pytest.param("_timestamp_seconds > 0) > 0.85", "_timestamp_seconds) > 0.85", id="an empty backlog expires"),
         pytest.param("> 6 * 3600", "> 6 * 360", id="old too soon"),
-        pytest.param("> 40 * 3600", "> 47 * 3600", id="expires too late"),
+        pytest.param("> 0.85 * triton", "> triton", id="expires too late"),
+        pytest.param("0.85 * triton_bridge_backfill_limit_seconds", "40 * 3600", id="whatever the limit is"),
+        pytest.param('fault"} == 1', 'fault"} == 0', id="any state but those"),
+        pytest.param("misconfigured|quota", "misconfigured|throttled|quota", id="a state that ends by itself"),
         pytest.param(
             'increase(triton_bridge_points_total{outcome="rejected"}[15m]) > 0',
             'triton_bridge_points_total{outcome="rejected"} > 0',
@@ -103,12 +106,13 @@ def test_an_alert_says_what_is_wrong_where_and_what_to_do(alert: str) -> None:
 
 
 def test_the_alerts_are_on_metrics_and_outcomes_that_there_are() -> None:
-    backlog = Backlog(None)
-    registry = Instruments("0", lambda: backlog.account, lambda: backlog.durable).registry
+    registry = Instruments().registry
     exposed = {sample.name for family in registry.collect() for sample in family.samples}
     expressions = " ".join(rule["expr"] for rule in ALERTS.values())
 
+    (states,) = re.findall(r'state=~"([\w|]+)"', expressions)
     assert set(re.findall(r"triton_bridge_\w+", expressions)) <= exposed
+    assert set(states.split("|")) <= {state.value for state in State}
     assert set(re.findall(r'outcome="(\w+)"', expressions)) <= {outcome.value for outcome in Outcome}
 
 
@@ -121,7 +125,17 @@ def test_a_loss_of_each_kind_is_an_alert() -> None:
 
 def test_the_backlog_is_told_of_before_it_expires() -> None:
     (limit,) = [setting.default for setting in describe() if setting.field == "backfill_limit"]
-    hours = [int(found) for found in re.findall(r"> (\d+) \* 3600", TEXT)]
+    (old,) = [int(found) for found in re.findall(r"> (\d+) \* 3600", TEXT)]
+    (share,) = [float(found) for found in re.findall(r"> (\S+) \* triton_bridge_backfill_limit_seconds", TEXT)]
 
-    assert hours == sorted(hours)
-    assert hours[-1] < int(limit.removesuffix("h"))
+    assert old < share * int(limit.removesuffix("h")) < int(limit.removesuffix("h")) - 6
+
+
+def test_a_state_is_an_alert_or_ends_by_itself() -> None:
+    """A new state must be thought of here."""
+    (states,) = re.findall(r'state=~"([\w|]+)"', TEXT)
+    healthy = {State.DELIVERING, State.CATCHING_UP}
+    passing = {State.STARTING, State.THROTTLED, State.UNREACHABLE, State.PROMETHEUS_UNREACHABLE}
+    of_triton = {State.NO_DATA, State.NOTHING_TO_SEND}
+
+    assert {State(state) for state in states.split("|")} == set(State) - healthy - passing - of_triton

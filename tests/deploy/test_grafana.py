@@ -132,17 +132,13 @@ class Asked:
 @pytest.fixture(scope="module")
 def ask(prometheus_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
     workdir = tmp_path_factory.mktemp("grafana")
-    targets = workdir / "prometheus" / "extra" / "targets"
-    targets.mkdir(parents=True)  # Prometheus 3 does not look for a folder that it did not find at its start
     with ExitStack() as running:
         triton = running.enter_context(stack.triton(workdir, models=_models(workdir / "repository"), extra_flags=FLAGS))
         prometheus = running.enter_context(
             receiver(workdir, targets=[triton.metrics], scrape_interval="1s", folder=prometheus_folder)
         )
         bridge = running.enter_context(_bridge(running, workdir, prometheus))
-        target = {"__scrape_interval__": "1s", "__scrape_timeout__": "1s", "job": "triton-bridge"}
-        scraped = [{"targets": [bridge.url.removeprefix("http://")], "labels": target}]
-        (targets / "bridge.json").write_text(json.dumps(scraped), encoding="utf-8")
+        prometheus.aim([triton.metrics], "1s", bridge=bridge.url.removeprefix("http://"))
         live = {name: one for name, one in EXPRESSIONS.items() if name.rpartition(" ")[0] not in WRITTEN}
 
         def silent() -> list[str]:

@@ -107,8 +107,7 @@ def web(clock: Clock) -> Iterator[Web]:
     """The bridge's own server, with an interval of 60 s."""
     backlog = Backlog(None)
     board = Board(clock, lambda: Memory(backlog.account), clock)
-    registry = Instruments("0", lambda: backlog.account, lambda: backlog.durable).registry
-    web = Web("127.0.0.1", 0, board=board, registry=registry, interval=60.0)
+    web = Web("127.0.0.1", 0, board=board, registry=Instruments().registry)
     yield web
     web.close()
 

@@ -22,6 +22,7 @@ from bridge.points import Outcome, Report
 from bridge.prometheus import Prometheus
 from bridge.sandbox import Sandbox
 from bridge.selection import SelectionFile, load
+from bridge.status import Board, Memory
 from bridge.turns import Turns
 from bridge.witness import Witness
 from tests.scripted.clock import Clock
@@ -102,7 +103,9 @@ def make_bridge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeBridge
             backlog, witness = Backlog(folder, clock=clock), Witness(folder)
             backlog.lock()
             closing.callback(backlog.close)
-            instruments = Instruments("0", lambda: backlog.account, lambda: backlog.durable)
+            instruments = Instruments()
+            board = Board(clock, lambda: Memory(backlog.account, backlog.trouble))
+            instruments.follow(board.snapshot, limit=0)  # until a loop has one of its own
             if scraped:
                 prometheus.scrape([T - 45, T - 30, T - 15, T])
             cycle = Cycle(

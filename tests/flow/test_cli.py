@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import signal
 import subprocess
 import sys
@@ -91,7 +93,7 @@ def test_the_shipped_selection_passes_the_check_of_the_files_alone() -> None:
     done = triton_bridge("check", "--offline", "--metrics-file", "config/metrics.json")
 
     assert done.returncode == 0
-    assert "3 metrics selected" in done.stdout
+    assert "3 entries selected" in done.stdout
     assert '{"metric": "nv_inference_request_success", "mode": "increase"}' in done.stderr
 
 
@@ -146,6 +148,23 @@ def test_a_dry_run_needs_no_credential_and_writes_envelopes(prometheus: Scripted
     assert done.returncode == 0
     assert envelope["data"]["baseData"]["metrics"][0]["value"] == 7.0
     assert envelope["tags"]["ai.cloud.role"] == "triton"
+    assert done.stderr.endswith("dry run: 1 points read, 1 written; nothing was posted\n")
+
+
+def test_a_dry_run_says_why_there_are_fewer_lines_than_points(prometheus: ScriptedPrometheus, selection: str) -> None:
+    times = [time for time, _ in prometheus.series[-1][1]]
+    prometheus.add("m", [(moment, math.nan) for moment in times], model="resnet")
+    done = triton_bridge(
+        "once",
+        "--dry-run",
+        BRIDGE_PROMETHEUS_URL=prometheus.url,
+        BRIDGE_METRICS_FILE=selection,
+        BRIDGE_INTERVAL="10s",
+        BRIDGE_SETTLE_DELAY="0s",
+    )
+
+    assert len(done.stdout.splitlines()) == 1
+    assert "dry run: 2 points read, 1 not finite, 1 written; nothing was posted\n" in done.stderr
 
 
 def test_an_unreachable_prometheus_is_a_failure_with_one_line() -> None:
@@ -213,6 +232,48 @@ def test_start_up_tells_version_settings_selection_and_what_it_found_of_promethe
     ):
         assert line in daemon.log
     assert "very-secret" not in daemon.log
+
+
+def test_status_shows_the_running_bridge_and_its_exit_code_is_whether_all_is_well(daemon: Daemon) -> None:
+    daemon.wait_for("settled")
+    port = daemon.url.rpartition(":")[2]
+
+    shown = triton_bridge("status", BRIDGE_LISTEN=f"0.0.0.0:{port}")
+    document = triton_bridge("status", "--json", "--url", daemon.url)
+
+    assert (shown.returncode, shown.stderr, document.returncode) == (0, "", 0)
+    assert shown.stdout.startswith("✓ delivering since ")
+    assert json.loads(document.stdout)["words"] == "delivering"
+
+
+def test_status_of_a_bridge_that_does_not_deliver_is_1(daemon: Daemon, sandbox: Sandbox) -> None:
+    daemon.wait_for("settled")
+    sandbox.script([{"status": 429, "retry_after": 600}])
+    daemon.wait_for("→ throttled")
+
+    shown = triton_bridge("status", "--url", daemon.url)
+
+    assert (shown.returncode, shown.stderr) == (1, "")
+    assert shown.stdout.startswith("! throttled since ")
+
+
+def test_status_without_a_bridge_says_what_to_do_and_what_was_kept(daemon: Daemon) -> None:
+    daemon.wait_for("settled")
+    daemon.process.terminate()
+    assert daemon.process.wait(15) == 0
+
+    done = triton_bridge("status", BRIDGE_LISTEN="127.0.0.1:9", BRIDGE_STATE_DIR=daemon.state)
+
+    kept, error = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.match(rf"note: {daemon.state}/bridge: \d+ points were accepted since .*; nothing waits", kept)
+    assert error.startswith("error: no triton-bridge answers at http://127.0.0.1:9/status.json ")
+
+
+def test_status_once_and_again_as_json_is_wrong_usage() -> None:
+    done = triton_bridge("status", "--watch", "--json")
+
+    assert (done.returncode, done.stderr) == (2, "error: --json: is given beside --watch — give one of both\n")
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])

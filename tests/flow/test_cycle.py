@@ -117,8 +117,8 @@ def test_a_new_series_of_a_known_target_counts_from_zero(make_bridge: MakeBridge
 
     assert [row["valueSum"] for row in bridge.rows("c")] == [12]
     assert [expr.partition(",")[0] for expr in bridge.prometheus.asked if "1h1m1s" in expr] == [
-        '{__name__=~"c"',
         "up{}[1h1m1s]",
+        '{__name__=~"c"',
     ]
 
 

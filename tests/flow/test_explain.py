@@ -70,7 +70,7 @@ def test_the_way_of_a_metric_can_be_read_from_question_to_verdict(bridge: Bridge
         "    target triton triton-0:8002: 4 scrapes in the interval\n",
         "    + model → which  renamed by labels.rename: bert, resnet\n",
         '    {job="triton", instance="triton-0:8002", model="bert", version="1"}\n      105 | 107 → 3 (reset) = 2 + 3 = 5\n',
-        "    c = 5  job=triton instance=triton-0:8002 version=1 which=bert\n",
+        "    c = 5  job=triton instance=triton-0:8002 which=bert version=1\n",
         "  cycle 2026-11-18T11:07:00Z: it is settled (3 accepted, of all metrics)\n",
     ):
         assert expected in done.stdout.replace(".0 ", " ").replace(".0\n", "\n")
@@ -196,6 +196,8 @@ def test_nothing_in_the_state_folder_is_changed(
             ("nv_inference_count",),
             'nv_inference_count: is not selected in metrics.json — to send it, add {"metric": "nv_inference_count", "mode": "increase"}',
         ),
+        (("?", "--json"), "?: is a glob: one metric can be explained at a time — one of c, m"),
+        (("nv_*",), "nv_*: is a glob: one metric can be explained at a time — triton-bridge catalog lists"),
         (("c", "--at", "noon"), "--at: 'noon' is not a time — "),
         (("c", "--at", "2026-11-18T11:09:00Z"), "--at: "),
     ],
@@ -208,6 +210,12 @@ def test_what_is_not_selected_or_no_time_is_one_line_and_exit_code_2(
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"error: {line}")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_selection_is_called_as_its_file_is(bridge: Bridge, explain: Explain, tmp_path: Path) -> None:
+    other = bridge.file.rename(tmp_path / "other.json")
+
+    assert "mm: is not selected in other.json" in explain("mm", BRIDGE_METRICS_FILE=str(other)).stderr
 
 
 def test_the_first_cycle_after_a_restart_is_explained_as_it_was(bridge: Bridge, explain: Explain) -> None:
@@ -232,6 +240,7 @@ def test_what_keeps_points_from_being_sent_is_remarked(bridge: Bridge, explain: 
     bridge.file.write_text(json.dumps({"customMetrics": [{"metric": "d*", "mode": "increase"}, "d"]}))
     for port in ("8002", "8003"):
         bridge.prometheus.add("d", [(T - 15, 1)], instance=f"127.0.0.1:{port}")
+    bridge.prometheus.expressions[NAMES] = [{"metric": {"__name__": "d"}, "value": [T, "2"]}]
 
     named, glob = document(explain("d", "--json", BRIDGE_MAX_SERIES="2"))["sent"]
     assert (named["place"], named["instead"], named["envelope_count"]) == ("metrics.json: customMetrics[1]", "", 2)

@@ -258,7 +258,7 @@ class Run:
         self.source = Prometheus(ends.prometheus.url)
         self.backlog = Backlog(folder, clock=clock)
         self.backlog.lock()
-        instruments = Instruments("0", lambda: self.backlog.account, lambda: self.backlog.durable)
+        instruments = Instruments()
         stop = threading.Event()
         key = ends.sandbox.connection_string.partition("=")[2].partition(";")[0]
         cycle = Cycle(

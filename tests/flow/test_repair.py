@@ -337,7 +337,7 @@ def test_on_a_disk_that_cannot_be_written_the_newest_goes_on_and_what_waits_wait
     loop.turn()
 
     assert (values(bridge), bridge.own("state_durable")) == ([2, 3], 0)
-    assert "cannot be written" in loop.board.snapshot().advice
+    assert any("cannot be written" in trouble for trouble in loop.board.snapshot().troubles)
 
     (tmp_path / "state").unlink()
     bridge.clock.now = T + 4 * INTERVAL

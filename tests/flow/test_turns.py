@@ -146,7 +146,6 @@ def test_a_changed_selection_is_sent_from_the_next_grid_time_on(
     bridge.file.unlink()
     bridge.file.symlink_to("..data/metrics.json")
     loop = bridge.turns()
-    good = bridge.instruments.reload_good._value
     states = []
     with caplog.at_level(logging.INFO):
         for minute, text in enumerate(
@@ -160,7 +159,7 @@ def test_a_changed_selection_is_sent_from_the_next_grid_time_on(
             change(text)
             bridge.clock.now = T + minute * INTERVAL
             loop.turn()
-            states.append((good.get(), len(loop.board.snapshot().selection_problems)))
+            states.append((bridge.own("config_last_reload_successful"), len(loop.board.snapshot().selection_problems)))
 
     # The change was seen at the second grid time, when the interval before it was over.
     assert [(row["name"], row["value"]) for row in bridge.sandbox.rows()] == [("m", 0), ("m", 1), ("n", 2), ("n", 3)]

@@ -19,7 +19,7 @@ from tests.image.engine import Container, environment, rows
 
 SUCCESSES = "nv_inference_request_success"
 # What is counted to the unit, and a metric that is there without any model.
-SELECTION = {"customMetrics": ["nv_cpu_utilization", {"metric": SUCCESSES, "mode": "increase", "name": "requests"}]}
+SELECTION = {"customMetrics": ["nv_cpu_utilization", {"metric": SUCCESSES, "mode": "increase"}]}
 FAST = environment(BRIDGE_INTERVAL="5s", BRIDGE_SCRAPE_INTERVAL="1s", BRIDGE_SETTLE_DELAY="1s")
 MODELS = f"--volume={stack.MODELS}:/models:ro"
 BRIDGE = "/opt/bridge/bin/python -I /opt/bridge/bin/triton-bridge run"
@@ -41,7 +41,7 @@ class Azure:
 
     def shown(self) -> float:
         """How many requests Azure would show."""
-        return sum(row["valueSum"] for row in rows(self.endpoint) if row["name"] == "requests")
+        return sum(row["valueSum"] for row in rows(self.endpoint) if row["name"] == SUCCESSES)
 
     def wait_shown(self, wanted: float, bridge: Container, seconds: float = 40) -> None:
         """Until that many requests are shown; past that, the bridge's log tells why."""
@@ -54,7 +54,7 @@ class Azure:
         """The same where each series counts once at each of its times, and how many rows are there again."""
         arrived = rows(self.endpoint)
         distinct = {(row["timestamp"], row["name"], *sorted(row["customDimensions"].items())): row for row in arrived}
-        once = sum(row["valueSum"] for row in distinct.values() if row["name"] == "requests")
+        once = sum(row["valueSum"] for row in distinct.values() if row["name"] == SUCCESSES)
         return once, len(arrived) - len(distinct)
 
     def wait_delivered(self, wanted: float, bridge: Container) -> None:
@@ -184,7 +184,7 @@ def status(bridge: Container) -> dict[str, Any]:
 
 def wait_scraped(pod: Container) -> None:
     """Until Prometheus has scraped Triton."""
-    wait_for(lambda: pod.query("up == 1") != [], "Prometheus does not scrape", pod)
+    wait_for(lambda: pod.query('up{job="triton"} == 1') != [], "Prometheus does not scrape", pod)
 
 
 def wait_cycle(pod: Container) -> None:

@@ -1,15 +1,18 @@
-"""Base images made for the tests, and both of our images, built from them by the shipped build.sh: once a session.
+"""Base images made for the tests, and both of our images, built from them by the shipped build.sh.
 
-Docker keeps what it has built, so that the next session takes seconds.
+Docker keeps what it has built: of the processes of a run, the first builds, and for the others, as for the next run, it
+takes seconds.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import ssl
 import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,20 +45,22 @@ def bases(engine: Engine) -> dict[str, str]:
     """The build arguments that name base images, all made of this machine's own distribution."""
     script = BASES / "debian.sh"
     debian = f"{NAME}/debian:{hashlib.sha256(script.read_bytes()).hexdigest()[:12]}"
-    if engine.run("image", "inspect", debian).returncode:
-        done = subprocess.run([script, engine.client, debian], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
     folders = {"python": BASES, "prometheus": _prometheus(), "triton": stack.tool("triton.sh").parent}
-    for name, folder in folders.items():
-        dockerfile = BASES / f"{name}.Dockerfile"
-        engine("build", "--tag", f"{NAME}/{name}", "--build-arg", f"BASE={debian}", "--file", dockerfile, folder)
+    with _one_process():
+        if engine.run("image", "inspect", debian).returncode:
+            done = subprocess.run([script, engine.client, debian], capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+        for name, folder in folders.items():
+            dockerfile = BASES / f"{name}.Dockerfile"
+            engine("build", "--tag", f"{NAME}/{name}", "--build-arg", f"BASE={debian}", "--file", dockerfile, folder)
     return {f"{name.upper()}_IMAGE": f"{NAME}/{name}" for name in folders}
 
 
 @pytest.fixture(scope="session")
 def images(engine: Engine, bases: Mapping[str, str]) -> Images:
     """Both images, built as a user builds them."""
-    done = build(engine, NAME, VERSION, bases)
+    with _one_process():
+        done = build(engine, NAME, VERSION, bases)
     assert done.returncode == 0, done.stderr
     return Images(f"{NAME}:{VERSION}", f"{NAME}:{VERSION}-sidecar")
 
@@ -77,6 +82,14 @@ def build(
     command = [root / "build.sh", *ca, name, version, *arguments]
     environment = {**os.environ, "DOCKER": engine.client}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+@contextmanager
+def _one_process() -> Iterator[None]:
+    """One test process at a time, of however many: two would fetch and build the same things beside one another."""
+    with (stack.ROOT / ".cache" / "images.lock").open("w") as lock:  # docker.sh has made the folder
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _prometheus() -> Path:

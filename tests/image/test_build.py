@@ -92,6 +92,15 @@ def test_the_virtual_environment_has_no_installer(engine: Engine, images: Images
         assert re.search("^(pip|setuptools|wheel)", listed, re.MULTILINE) is None
 
 
+def test_the_selection_its_schema_and_the_presets_are_there(engine: Engine, images: Images) -> None:
+    config = stack.ROOT / "config"
+    wanted = sorted(str(path.relative_to(config)) for path in config.rglob("*.json"))
+    for image in images:
+        listed = engine("run", "--rm", "--entrypoint=find", image, "/etc/bridge", "-type", "f", "-printf", r"%P\n")
+
+        assert sorted(listed.splitlines()) == wanted
+
+
 def test_every_file_is_readable_and_none_writable_for_others(engine: Engine, images: Images) -> None:
     """Any user may be the container's."""
     where = "/opt/bridge /etc/prometheus /etc/bridge /usr/local/bin/prometheus"
@@ -368,9 +377,12 @@ def test_a_state_that_cannot_be_kept_is_told_and_everything_runs(engine: Engine,
 def test_prometheus_follows_tritons_metrics_port(engine: Engine, images: Images) -> None:
     command = ["tritonserver", "--model-repository=/models", "--metrics-port=18002", "--metrics-address=127.0.0.1"]
     with engine.container(images.bundle, *command, options=SANDBOX) as container:
-        stack.wait(lambda: [value for _, value in container.query("up")] == [1.0], "Triton is not scraped")
+        stack.wait(lambda: len(container.query("up == 1")) == 2, "Triton or the bridge is not scraped")
 
-        assert [series["instance"] for series, _ in container.query("up")] == ["127.0.0.1:18002"]
+        assert {series["job"]: series["instance"] for series, _ in container.query("up")} == {
+            "triton": "127.0.0.1:18002",
+            "triton-bridge": "triton-bridge",
+        }
         assert "BRIDGE_TRITON_TARGET=127.0.0.1:18002" in container.log, "the bridge knows too"
 
 

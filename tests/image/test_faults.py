@@ -13,6 +13,7 @@ from tests.image.azure import (
     MODELS,
     PROMETHEUS,
     SELECTION,
+    SUCCESSES,
     Azure,
     counted,
     mounted,
@@ -107,7 +108,7 @@ def test_a_wrong_key_is_told_and_nothing_else_happens(engine: Engine, images: Im
                 wait_for(lambda: status(bundle)["state"] == "misconfigured", "the status does not say so", bundle)
 
                 found = status(bundle)
-                assert "Invalid instrumentation key" in found["advice"]
+                assert "Invalid instrumentation key" in found["detail"]
                 assert "Invalid instrumentation key" in bundle.get(9464, "/")
                 assert [bundle.pids(each) for each in (BRIDGE, PROMETHEUS, "tritonserver")] == alive
                 assert "started again" not in bundle.log
@@ -131,7 +132,7 @@ def test_without_a_key_each_try_names_the_ways_to_give_one_and_a_secret_that_com
         told = [line for line in bundle.lines if "error:" in line]
         put(secrets / "APPLICATIONINSIGHTS_CONNECTION_STRING", azure.string.replace(KEY, key))
         wait_hurried(bundle, "status page at")
-        azure.wait_row("requests")
+        azure.wait_row(SUCCESSES)
 
         assert len(told) == 2
         assert all(way in line for way in THREE_WAYS for line in told)
@@ -155,7 +156,7 @@ def test_a_broken_selection_is_told_with_its_place_and_taken_when_mended(
 ) -> None:
     """Broken at the start: tried again. Broken while it runs: the last good one is sent."""
     broken = '{"customMetrics": ["nv_cpu_utilization", {"metric": "nv inference"}]}'
-    place = "customMetrics[1]: 'nv inference' cannot be the name of a metric"
+    place = "customMetrics[1].metric: 'nv inference' cannot be the name of a metric"
     with engine.container(images.bundle, options=[*azure.options, *FAST, mounted(tmp_path, broken)]) as bundle:
         bundle.wait(f"bridge     | error: metrics.json: {place}")
         bundle.wait("bridge ended with exit code 2; it is started again in 60 s")

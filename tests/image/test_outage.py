@@ -73,7 +73,7 @@ def test_a_state_volume_that_is_full_costs_nothing_once_there_is_room(
                     azure.wait_shown(azure.shown() + 1, bundle)
                     found = status(bundle)
                     assert gauge(bundle, "state_durable") == 0
-                    for told in (found["trouble"], found["advice"]):
+                    for told in (found["trouble"], *found["troubles"]):
                         assert f"{folder} cannot be written (No space left on device)" in told
                         assert "free space there" in told
                     assert found["trouble"] in bundle.log

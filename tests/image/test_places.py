@@ -6,21 +6,22 @@ from pathlib import Path
 
 from tests.image.azure import FAST, MODELS, Azure, counted, mounted, send, wait_scraped
 from tests.image.conftest import Images
-from tests.image.engine import FILLER, Engine, fill, small_volume
+from tests.image.engine import FILLER, Engine, environment, fill, small_volume
 
 HARDENED = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--user=12345:12345"]
 
 
-def test_hardened_it_serves_sends_and_closes_its_account(
-    engine: Engine, images: Images, azure: Azure, tmp_path: Path
-) -> None:
+def test_hardened_it_serves_sends_and_closes_its_account(engine: Engine, images: Images, azure: Azure) -> None:
+    """What it sends is the image's own preset, with a mean that the image's own rules derive."""
     with engine.volume() as state:
-        places = ["--tmpfs=/tmp", f"--volume={state}:/var/lib/bridge", MODELS, mounted(tmp_path)]
-        with engine.container(images.bundle, options=[*azure.options, *FAST, *HARDENED, *places]) as bundle:
+        places = ["--tmpfs=/tmp", f"--volume={state}:/var/lib/bridge", MODELS]
+        preset = environment(BRIDGE_METRICS_FILE="/etc/bridge/presets/serving.json")
+        with engine.container(images.bundle, options=[*azure.options, *FAST, *HARDENED, *places, *preset]) as bundle:
             bundle.wait_ready()
             wait_scraped(bundle)
             sent = send(bundle, 30)
             azure.wait_shown(sent, bundle)
+            azure.wait_row("nv_inference_request_duration_us_per_request")
             written = bundle.exec("find", "/var/lib/bridge", "-mindepth", "1", "-printf", r"%d %m %U:%G %f\n")
             sent += send(bundle, 5)
 

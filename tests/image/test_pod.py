@@ -149,6 +149,7 @@ def test_a_sidecar_that_is_killed_alone_in_an_outage_goes_on_from_the_volume_of_
         volume = f"--volume={state}:/var/lib/bridge"
         with pod.sidecar(volume) as killed:
             pod.node.wait_ready()
+            wait_scraped(pod.node)
             sent = send(pod.node, 10)
             pod.azure.wait_shown(sent, killed)
             with pod.azure.away():

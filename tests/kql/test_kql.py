@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bridge.status import About
 from examples.stack import ROOT
 from tests.kql.parser import Analysis, analyse
 
@@ -50,6 +51,7 @@ def told(text: str) -> list[str]:
 
 
 SHIPPED = {
+    "what the log and the status page say": About(role="triton").query,
     **{f"chart {name}": filled(content["query"]) for name, content in CHARTS.items()},
     **{f"choice {name}": filled(parameter["query"]) for name, parameter in CHOICES.items()},
     **{f"alert {name}": criterion["query"] for name, criterion in ALERTS.items()},

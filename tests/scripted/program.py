@@ -46,6 +46,11 @@ class Daemon:
         self._state.cleanup()
 
     @property
+    def state(self) -> str:
+        """The folder that it keeps state in, where none was given."""
+        return self._state.name
+
+    @property
     def log(self) -> str:
         """What it has written so far."""
         return self._log.read_text()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from bridge.answers import Asker, Interval, gather
-from bridge.points import Series
+from bridge.points import Series, Sighting, identity
 from bridge.queries import Kind, Question, Window
 from bridge.selection import Selection
-from tests.unit.telemetry.answers import INTERVAL, UP, T, select, series
+from bridge.telemetry import translate
+from tests.unit.telemetry.answers import INTERVAL, UP, T, rows, select, series
 
 
 class Shown:
@@ -45,3 +48,26 @@ def test_a_series_that_two_questions_bring_is_there_once() -> None:
 
     matched = [{"metric": glob, "match": match, "mode": "stats"} for glob, match in (("a_*", 'y=""'), ("*x", 'z=""'))]
     assert shown.gather(select(*matched)) == list(shown.found)
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        Sighting(T - 50, "t:8002", None),
+        Sighting(T - 1, "t:8002", {identity(series("m").labels): "120"}),
+    ],
+    ids=["a closed port", "the end of a run, asked for again"],
+)
+def test_what_the_bridge_saw_itself_is_no_scrape(seen: Sighting) -> None:
+    """Statistics are of scrapes, and so is an instant rate: a closed port was no gauge at zero."""
+    shown = Shown(series("m", (-30, 100), (-15, 110), (-2, 120)))
+    selection = select({"metric": "m", "mode": "stats"}, {"metric": "m", "mode": "irate", "name": "rate"})
+    interval = Interval(T - INTERVAL, T, Window(INTERVAL, 15), "")
+    found = []
+    for known in ([], [seen]):
+        answers = gather(selection, interval, Asker(shown.ask, shown.ask, lambda: 35.0), [], known=known)
+        assert answers is not None
+        found.append(rows(translate(selection, answers, interval.cut, max_series=9)))
+
+    assert found[0] == found[1]
+    assert [row[1] for row in found[0]["m"]] == [(3, 330, 100, 120)]

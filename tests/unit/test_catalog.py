@@ -1,6 +1,11 @@
 """The table of what can be chosen."""
 
+import io
+
+from rich.console import Console
+
 from bridge.catalog import Line, catalog, document, only, written
+from bridge.cli.terminal import print_catalog
 from bridge.selection import parse
 from bridge.triton import EXPOSED, recorded
 
@@ -54,7 +59,7 @@ def test_selected_names_every_mode() -> None:
 def test_a_counter_sent_as_accumulation_is_told_that_it_could_be_exact() -> None:
     found = lines(set())
 
-    assert found["nv_inference_count"].advice == "sends the accumulation; increase would send exact increments"
+    assert found["nv_inference_count"].advice == "is a counter, sent as the accumulation since its process started"
     assert found["nv_inference_request_success"].advice == ""
 
 
@@ -114,11 +119,39 @@ def test_the_ready_file_sends_what_is_there_and_is_a_good_one() -> None:
     assert len(parse(written(document(catalog(None, None)))).entries) == len(EXPOSED) + len(recorded())
 
 
-def test_what_is_not_there_is_told_its_flag() -> None:
+def test_a_glob_selects_nothing_that_an_entry_names_and_no_mode_is_told_twice() -> None:
+    """Of two globs the first one sends."""
+    selection = parse(
+        """{"customMetrics": [
+            "nv_inference_*",
+            {"metric": "nv_*", "mode": "stats"},
+            {"metric": "nv_inference_count", "mode": "increase", "name": "mine"},
+            {"metric": "nv_inference_count", "mode": "increase", "name": "by_model", "by": ["model"]},
+            {"metric": "nv_inference_first_response_histogram_ms", "mode": "histogram"}
+        ]}"""
+    )
+    found = {line.name: line for line in catalog(selection, None)}
+
+    assert (found["nv_inference_count"].selected, found["nv_inference_count"].advice) == ("increase", "")
+    assert found["nv_inference_first_response_histogram_ms"].selected == "histogram"
+    assert (found["nv_inference_exec_count"].selected, found["nv_gpu_utilization"].selected) == ("value", "stats")
+
+
+def test_a_histogram_that_is_not_sent_as_one_is_told_why_it_should_be() -> None:
+    kinds = {"h": "histogram"}
+    (named,) = only(catalog(parse('{"customMetrics": ["h"]}'), None, kinds), ["h"])
+    (of_glob,) = only(catalog(parse('{"customMetrics": ["h*"]}'), None, kinds), ["h"])
+
+    assert named.advice == "is a histogram: no series has that name alone, so nothing is sent"
+    assert of_glob.advice == "h_bucket holds the buckets of the histogram h, each sent as a row of its own"
+
+
+def test_what_is_not_there_is_told_what_it_needs() -> None:
     name = "nv_inference_first_response_histogram_ms"
 
-    assert lines(set())[name].advice == "turned on by --metrics-config histogram_latencies=true"
-    assert lines(None)[name].advice == "turned on by --metrics-config histogram_latencies=true"
+    assert lines(set())[name].advice == "needs --metrics-config histogram_latencies=true"
+    assert lines(None)[name].advice == "needs --metrics-config histogram_latencies=true"
+    assert lines(None)["nv_gpu_utilization"].advice == "needs a GPU, not in MIG mode"
     assert lines({name})[name].advice == ""
 
 
@@ -128,3 +161,20 @@ def test_a_recorded_rate_is_a_gauge_with_its_unit() -> None:
     assert lines({rule.name})[rule.name] == Line(
         rule.name, "gauge", "inferences/s", rule.meaning, True, "", "", rule.name
     )
+
+
+def test_on_a_narrow_terminal_each_metric_is_a_paragraph_below_its_whole_name() -> None:
+    console = Console(width=80, file=io.StringIO())
+    print_catalog([lines(set())[name] for name in ("nv_inference_request_success", "nv_gpu_utilization")], console)
+
+    assert isinstance(console.file, io.StringIO)
+    assert [line.rstrip() for line in console.file.getvalue().splitlines()] == [
+        "nv_inference_request_success",
+        "    counter, requests · not there now · selected: increase · best: increase",
+        "    requests answered, from the cache too; an error that a Python model returns",
+        "    counts here",
+        "nv_gpu_utilization",
+        "    gauge, ratio · not there now · best: value",
+        "    share of time that the GPU was busy, 0 to 1",
+        "    [needs a GPU, not in MIG mode]",
+    ]

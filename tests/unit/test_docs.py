@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from bridge.backlog import Backlog
 from bridge.cli import app
 from bridge.instruments import Instruments
 from bridge.points import Outcome
@@ -77,8 +76,7 @@ def test_the_first_example_of_the_readme_is_what_is_shipped() -> None:
 
 
 def test_operations_name_every_outcome_and_no_own_metric_that_is_not() -> None:
-    backlog = Backlog(None)
-    registry = Instruments("0", lambda: backlog.account, lambda: backlog.durable).registry
+    registry = Instruments().registry
     names = {name for family in registry.collect() for name in (family.name, f"{family.name}_total")}
     told = set(re.findall(r"triton_bridge_\w+", OPERATIONS))
 

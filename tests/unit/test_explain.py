@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.cli.page import Line, broken
-from bridge.explain import Told, nearest, senders
+from bridge.explain import Told, globbed, nearest, senders
 from bridge.explain.labels import fates
-from bridge.explain.series import Findings, tell, units
+from bridge.explain.series import Findings, boundless, tell, units
 from bridge.points import Series, identity
 from bridge.queries import Window
 from bridge.selection import Entry, Selection, parse
@@ -81,6 +81,30 @@ def test_the_nearest_names_are_selected_ones_and_of_globs_those_that_are_there()
     assert nearest(CHOSEN, "nv_a_thing_of_another_kind", set()) == []
 
 
+def test_an_entry_whose_series_another_one_sends_says_which() -> None:
+    """What is named goes before globs by whatever name it is sent, and of globs the first one counts."""
+    both = selection("a_*", {"metric": "*_b", "mode": "stats"}, {"metric": "a_c", "name": "mine"})
+    instead = {
+        name: [one.instead for one in senders(both, name, {"a_b", "a_c", "x_b"})] for name in ("a_b", "a_c", "x_b")
+    }
+
+    assert [one.instead for one in senders(both, "a_c", set())] == [""]
+    place = "metrics.json: customMetrics"
+    assert instead == {"a_b": ["", f"{place}[0]"], "a_c": ["", f"{place}[2]"], "x_b": [""]}
+
+
+def test_an_unusual_name_of_a_glob_is_asked_for_by_a_glob_and_its_series_alone_are_meant() -> None:
+    (sender,) = senders(selection("*"), 'utf.8 "n"', ['utf.8 "n"', "utf_8__n_"])
+
+    assert (sender.entry.asks, sender.metric, sender.names) == (("utf.8..n.",), 'utf.8 "n"', ('utf.8 "n"',))
+    assert [sender.means(Series({"__name__": name}, [])) for name in ('utf.8 "n"', "utf_8__n_")] == [True, False]
+
+
+def test_a_glob_that_is_asked_about_stands_for_the_metrics_that_are_sent() -> None:
+    assert globbed(CHOSEN, "*", PRESENT) == ["nv_a", "nv_other", "plain", "vllm:ttft"]
+    assert globbed(CHOSEN, "vllm:*", PRESENT) == ["vllm:ttft"]
+
+
 # -- labels --------------------------------------------------------------------------------------------------------------
 
 
@@ -126,6 +150,11 @@ def why(labels: dict[str, str], of: Entry) -> dict[str, list[tuple[str | None, s
                 "gpu_uuid": [("gpu_uuid", "not renamed: the series has a label gpu already")],
                 "gpu": [("gpu", "kept")],
             },
+        ),
+        (
+            {"a": "1", "b": "2"},
+            {"labels": {"rename": {"a": "b", "b": "a"}}},
+            {"a": [("b", "renamed by labels.rename")], "b": [("a", "renamed by labels.rename")]},
         ),
         ({}, {"labels": {"add": {"team": "x"}}}, {"team": [("team", "added by labels.add")]}),
         (
@@ -306,6 +335,31 @@ def test_a_histogram_without_an_observation_gives_no_row() -> None:
     (told,) = explained(entry(mode="histogram"), histogram((1, 2, 10), (1, 2, 10)))
 
     assert (told.values, "nothing was observed" in told.why) == ({}, True)
+
+
+def test_a_label_le_of_another_meaning_is_a_label_like_others() -> None:
+    series = Series({**OWN, "le": "left"}, at(4, first=T))
+    (told,) = explained(entry(), [series], read=[series], fresh=[series])
+
+    assert told.values == {"c": 4.0}
+
+
+def test_a_histogram_without_bounds_has_a_row_and_no_quantile() -> None:
+    series = [one for one in histogram((1, 2, 10), (2, 4, 22)) if one.labels.get("le") != "1"]
+    (told,) = explained(entry(mode="histogram", quantiles=[0.5]), series)
+
+    assert (told.why, list(told.values), boundless(told.values["c"])) == ("", ["c"], True)
+
+
+def test_samples_that_the_bridge_saw_are_no_scrapes_for_statistics() -> None:
+    """A series has a row of its own scrapes, whatever else is scraped."""
+    other = {**OWN, "pod": "x"}
+    scraped = [Series(other, at(50, first=T)), Series(OWN, at(1, first=T - 15))]
+    answers = Answers(samples=[scraped[0], Series(OWN, at(1, 9, first=T - 15))], scraped=scraped)
+    found = Findings(entry(mode="stats"), answers, CUT, Window(60.0, 15.0), (), frozenset({T}))
+
+    counts = [tell(unit, found).values["c"]["sum"] for unit in units(found)]
+    assert counts == [50, 1]
 
 
 # -- the page ------------------------------------------------------------------------------------------------------------

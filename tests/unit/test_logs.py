@@ -8,16 +8,22 @@ import logging
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge import logs
+from bridge.times import utc
 
 KEY = "1a2b3c4d-0000-4000-8000-00000000000f"
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "logs.md").read_text(encoding="utf-8")
+SCHEMA = json.loads(DOCUMENT.partition("```json\n")[2].partition("```")[0])
 
 
 class Output(io.StringIO):
@@ -44,10 +50,11 @@ def _restored_logging() -> Iterator[None]:
     """Logging is one thing to a process: give it back as it was."""
     loggers = [logging.getLogger(name) for name in [None, *logs._LIBRARIES]]
     levels = [logger.level for logger in loggers]
-    handlers = logging.root.handlers[:]
+    handlers, hook = logging.root.handlers[:], threading.excepthook
     logging.root.handlers = []
     yield
     logging.captureWarnings(False)
+    threading.excepthook = hook
     logging.root.handlers = handlers
     for logger, level in zip(loggers, levels, strict=True):
         logger.setLevel(level)
@@ -81,13 +88,13 @@ log = logging.getLogger("bridge.delivery")
 # -- what a line looks like ------------------------------------------------------------------------------------------
 
 
-def test_a_text_line_has_time_level_short_logger_message_and_extras(make_log: MakeLog) -> None:
+def test_a_text_line_has_time_level_short_logger_and_message(make_log: MakeLog) -> None:
     output, _, _ = make_log()
 
-    log.info("%d points accepted", 3, extra={"cycle": 1700000000})
+    log.info("%d points accepted", 3, extra={"anything": "else"})
 
     assert re.fullmatch(
-        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO delivery: 3 points accepted cycle=1700000000\n",
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO delivery: 3 points accepted\n",
         output.getvalue(),
     )
 
@@ -108,34 +115,17 @@ def test_the_logger_of_a_library_keeps_its_name(make_log: MakeLog) -> None:
     assert output.getvalue().endswith(" WARNING urllib3.connectionpool: x\n")
 
 
-def test_a_json_line_has_time_level_logger_message_and_extras(make_log: MakeLog) -> None:
+def test_a_json_line_has_time_level_logger_and_message_and_nothing_that_the_schema_lacks(make_log: MakeLog) -> None:
     output, _, handler = make_log(log_format="json")
 
-    handler.handle(make_record(msg="%s", args=("späť",), created=1767225600.25, points=3, share=0.5))
+    handler.handle(make_record(msg="%s", args=("späť",), created=1767225600.25, points=3))
 
     assert json.loads(output.getvalue()) == {
         "ts": "2026-01-01T00:00:00.250Z",
         "level": "warning",
         "logger": "bridge.delivery",
         "message": "späť",
-        "points": 3,
-        "share": 0.5,
     }
-
-
-def test_an_extra_never_replaces_a_field_of_ours(make_log: MakeLog) -> None:
-    output, _, _ = make_log(log_format="json")
-
-    log.info("ours", extra={"level": "theirs", "ts": "theirs"})
-
-    assert json.loads(output.getvalue())["level"] == "info"
-
-
-@given(value=st.floats() | st.text() | st.integers() | st.none() | st.lists(st.floats()) | st.binary())
-def test_every_extra_makes_strict_json(value: Any) -> None:
-    line = logs._Json(str).format(make_record(value=value))
-
-    assert "value" in json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
 
 
 def test_an_exception_is_part_of_its_json_line(make_log: MakeLog) -> None:
@@ -163,6 +153,67 @@ def test_a_message_cannot_look_like_two_lines_or_steer_a_terminal(make_log: Make
 
     assert len(output.lines) == 1
     assert output.getvalue().endswith("no\\n2026-01-01T00:00:00.000Z INFO cycle: all is well\\x1b[2J\n")
+
+
+# -- of which cycle --------------------------------------------------------------------------------------------------
+
+
+def test_the_cycle_that_is_worked_on_stands_in_each_line_once(make_log: MakeLog) -> None:
+    text, _, _ = make_log()
+    with logs.of_cycle(1767225600.9):
+        log.info("posted")
+        log.info("gap at 2026-01-01T00:00:00Z")
+    log.info("after it")
+
+    assert text.messages == ["posted (cycle 2026-01-01T00:00:00Z)", "gap at 2026-01-01T00:00:00Z", "after it"]
+
+
+def test_the_cycle_is_a_field_for_machines(make_log: MakeLog) -> None:
+    output, _, _ = make_log(log_format="json")
+
+    with logs.of_cycle(1767225600.0):
+        log.info("gap at 2026-01-01T00:00:00Z")
+        with logs.of_cycle(1767225660.0):
+            log.info("another")
+        log.info("the first again")
+    log.info("none")
+
+    assert [json.loads(line).get("cycle") for line in output.lines] == [
+        "2026-01-01T00:00:00Z",
+        "2026-01-01T00:01:00Z",
+        "2026-01-01T00:00:00Z",
+        None,
+    ]
+
+
+def test_each_thread_works_on_a_cycle_of_its_own(make_log: MakeLog) -> None:
+    output, _, _ = make_log()
+
+    with logs.of_cycle(1767225600.0):
+        thread = threading.Thread(target=log.info, args=("from beside",))
+        thread.start()
+        thread.join()
+
+    assert output.messages == ["from beside"]
+
+
+def test_a_problem_that_is_written_late_stays_of_its_own_cycle(make_log: MakeLog) -> None:
+    output, clock, _ = make_log()
+    with logs.of_cycle(1767225600.0):
+        log.warning("a")
+        log.warning("a")
+    clock.now = 60
+    with logs.of_cycle(1767225660.0):
+        log.info("b")
+
+    assert [re.findall(r"cycle (\S+)\)", line) for line in output.lines] == [
+        ["2026-01-01T00:00:00Z"],
+        ["2026-01-01T00:00:00Z"],
+        ["2026-01-01T00:01:00Z"],
+    ]
+
+
+# -- where to, and from whom -----------------------------------------------------------------------------------------
 
 
 def test_logs_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
@@ -245,15 +296,15 @@ def test_a_second_set_up_replaces_the_first(make_log: MakeLog) -> None:
 
 
 def test_a_repeating_problem_is_written_once_a_minute_with_its_count(make_log: MakeLog) -> None:
-    output, clock, _ = make_log()
+    output, clock, handler = make_log()
 
     for clock.now in range(0, 121, 10):
-        log.warning("no connection, try %d", clock.now)
+        handler.handle(make_record(msg="no connection, try %d", args=(clock.now,), created=1767225600.0 + clock.now))
 
     assert output.messages == [
         "no connection, try 0",
-        "no connection, try 60 (5 more in the last 60 s)",
-        "no connection, try 120 (5 more in the last 60 s)",
+        "no connection, try 60 (5 more since 00:00:00Z)",
+        "no connection, try 120 (5 more since 00:01:00Z)",
     ]
 
 
@@ -294,35 +345,50 @@ def test_information_is_never_held_back(make_log: MakeLog) -> None:
 
 
 def test_a_count_is_written_with_the_next_line_of_anything_once_its_minute_is_over(make_log: MakeLog) -> None:
-    output, clock, _ = make_log()
+    """That line is late, and says when the problem came last."""
+    output, clock, handler = make_log()
 
-    log.warning("try %d", 1)
-    log.warning("try %d", 2)
+    handler.handle(make_record(msg="try 1", created=1767225605.0))
+    handler.handle(make_record(msg="try 1", created=1767225641.0))
     log.info("within the minute")
     clock.now = 75
     log.info("after it")
 
-    assert output.messages == ["try 1", "within the minute", "try 2 (1 more in the last 75 s)", "after it"]
+    late = "try 1 (1 more since 00:00:05Z, the latest at 00:00:41Z)"
+    assert output.messages == ["try 1", "within the minute", late, "after it"]
 
 
 def test_a_count_is_written_at_the_end(make_log: MakeLog) -> None:
-    output, clock, handler = make_log()
+    output, _, handler = make_log()
 
-    log.warning("try %d", 1)
-    clock.now = 12.3
-    log.warning("try %d", 2)
-    log.warning("try %d", 3)
+    for second in (5, 17, 18):
+        handler.handle(make_record(msg="try %d", args=(second,), created=1767225600.0 + second))
     handler.close()
     handler.close()
 
-    assert output.messages == ["try 1", "try 3 (2 more in the last 13 s)"]
+    assert output.messages == ["try 5", "try 18 (2 more since 00:00:05Z, the latest at 00:00:18Z)"]
+
+
+def test_machines_get_the_count_and_its_times_as_fields(make_log: MakeLog) -> None:
+    output, clock, handler = make_log(log_format="json")
+
+    for clock.now in (0, 30, 60, 70):
+        handler.handle(make_record(created=1767225600.0 + clock.now))
+    handler.close()
+
+    first, second, late = map(json.loads, output.lines)
+    assert first.keys() == {"ts", "level", "logger", "message"}
+    assert (second["more"], second["since"]) == (1, "2026-01-01T00:00:00.000Z")
+    assert (late["more"], late["since"]) == (1, "2026-01-01T00:01:00.000Z")
+    assert late["latest"] == "2026-01-01T00:01:10.000Z"
+    assert {line["message"] for line in (first, second, late)} == {"one"}
 
 
 def test_the_end_of_the_process_writes_the_counts() -> None:
     first, last = run("logs.setup('info', 'text'); [logging.error('x') for _ in '123']")
 
     assert first.endswith(" ERROR root: x")
-    assert re.search(r" ERROR root: x \(2 more in the last \d+ s\)$", last)
+    assert re.search(r" ERROR root: x \(2 more since [\d:]{8}Z, the latest at [\d:]{8}Z\)$", last)
 
 
 def test_a_held_back_problem_is_not_changed_for_other_handlers(make_log: MakeLog) -> None:
@@ -345,7 +411,7 @@ def test_memory_is_bounded_and_no_count_lost_for_it(make_log: MakeLog, monkeypat
     for message in ("a", "a", "b", "c", "d"):
         log.warning(message)
 
-    assert output.messages == ["a", "b", "a (1 more in the last 0 s)", "c", "d"]
+    assert [re.sub(r" since.*", "", message) for message in output.messages] == ["a", "b", "a (1 more", "c", "d"]
     assert len(handler._problems) == 2
 
 
@@ -353,6 +419,7 @@ def test_memory_is_bounded_and_no_count_lost_for_it(make_log: MakeLog, monkeypat
 def test_every_problem_is_either_written_or_counted(events: list[tuple[str, float]]) -> None:
     output, clock = Output(), Clock()
     handler = logs._Handler(output, clock)
+    handler.setFormatter(logs._Text(str))
 
     written: dict[str, float] = {}
     held = 0
@@ -368,27 +435,55 @@ def test_every_problem_is_either_written_or_counted(events: list[tuple[str, floa
     assert sum(map(int, re.findall(r"\((\d+) more", output.getvalue()))) == held
 
 
-def test_a_log_call_that_is_wrong_does_not_raise(make_log: MakeLog, capsys: pytest.CaptureFixture[str]) -> None:
-    """``logging`` reports its own errors on stderr; a program must not stop for a line."""
-    make_log()
+def test_a_log_call_that_is_wrong_is_a_line_and_does_not_raise(make_log: MakeLog) -> None:
+    output, _, handler = make_log(secrets=[KEY])
 
     for _ in range(2):
-        log.warning("%d points", "three")
+        log.warning("%d points", KEY)
+    handler.close()
 
-    assert "Logging error" in capsys.readouterr().err
+    first, second = output.messages
+    assert first.startswith("%d points (the log call is wrong: ")
+    assert "(1 more since " in second
+    assert KEY not in output.getvalue()
+
+
+def test_a_stream_that_is_gone_stops_nothing_and_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """``logging`` itself would write the arguments to standard error, secrets among them."""
+    output = Output()
+    logs.setup("info", "text", stream=output)
+    output.close()
+
+    log.warning("key %s", KEY)
+
+    assert capsys.readouterr().err == ""
+
+
+def test_what_ends_a_thread_is_a_line_with_secrets_masked(make_log: MakeLog) -> None:
+    output, _, _ = make_log(log_format="json", secrets=[KEY])
+
+    def fail() -> None:
+        raise ValueError(KEY)
+
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+
+    (line,) = map(json.loads, output.lines)
+    assert (line["level"], line["exception"].splitlines()[-1]) == ("critical", "ValueError: ***")
 
 
 # -- what is never written -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
-def test_a_secret_is_masked_in_message_arguments_extras_and_exceptions(make_log: MakeLog, log_format: str) -> None:
+def test_a_secret_is_masked_in_message_arguments_and_exceptions(make_log: MakeLog, log_format: str) -> None:
     output, _, _ = make_log(log_format=log_format, secrets=[KEY, 'pass"wörd'])
 
     log.error(
-        f"key {KEY} or %s",  # noqa: G004 - a secret in the message itself, too
+        f"key {KEY} or %s, Basic %s",  # noqa: G004 - a secret in the message itself, too
         KEY.upper(),
-        extra={"header": 'Basic pass"wörd'},
+        'pass"wörd',
         exc_info=ValueError(f"bad {KEY}"),
     )
 
@@ -415,6 +510,31 @@ def test_a_very_short_secret_does_not_blot_out_the_log(make_log: MakeLog) -> Non
 def test_a_secret_that_is_a_number_leaves_json_whole(make_log: MakeLog) -> None:
     output, _, _ = make_log(log_format="json", secrets=["2026", "12345"])
 
-    log.info("password 12345", extra={"points": 12345})
+    with logs.of_cycle(1767225600.0):
+        log.info("password 12345")
 
-    assert json.loads(output.getvalue())["message"] == "password ***"
+    line = json.loads(output.getvalue())
+    assert (line["message"], line["cycle"]) == ("password ***", "2026-01-01T00:00:00Z")
+
+
+# -- the schema ------------------------------------------------------------------------------------------------------
+
+
+@given(
+    message=st.text(),
+    more=st.integers(1, 1000),
+    latest=st.none() | st.floats(0, 4e9),
+    cycle=st.just("") | st.floats(0, 4e9).map(utc),
+    raised=st.booleans(),
+)
+def test_every_line_for_machines_is_of_the_documented_schema(
+    message: str, more: int, latest: float | None, cycle: str, raised: bool
+) -> None:
+    record = make_record(
+        msg=message,
+        cycle=cycle,
+        repeated=logs._Repeated(more, 0.0, latest),
+        exc_info=(ValueError, ValueError("x"), None) if raised else None,
+    )
+
+    jsonschema.validate(json.loads(logs._Json(str).format(record)), SCHEMA)

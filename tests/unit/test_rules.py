@@ -145,8 +145,10 @@ def test_the_tests_of_derived_rules_notice(promtool: Path, configuration: Path, 
     assert run(promtool, "test", "rules", configuration / "tests" / "derived.yml").returncode != 0
 
 
-def test_the_default_target_is_what_no_setting_gives() -> None:
-    assert json.loads((SHIPPED / "targets" / "triton.json").read_text()) == targets.document()
+def test_the_default_targets_are_what_no_setting_gives() -> None:
+    shipped = {path.stem: json.loads(path.read_text()) for path in (SHIPPED / "targets").iterdir()}
+
+    assert shipped == {"triton": targets.document(), "bridge": targets.bridge()}
 
 
 def test_the_scrape_time_out_is_that_of_the_configuration() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -75,7 +76,7 @@ def test_the_last_value_before_an_interval_is_the_newest_one_seen() -> None:
         Sighting(10.0, HERE, {key(): "1", key("d"): "5", key("e"): "7"}),
         Sighting(40.0, HERE, {key(): "4"}),
     ]
-    asked = [labels(), labels("d")]
+    asked = [Series(labels(), [(31.0, "5")]), Series(labels("d"), [(31.0, "6")])]
 
     assert before(asked, sightings, 30.0, after=5.0) == {key(): (20.0, "2"), key("d"): (10.0, "5")}
     assert before(asked, sightings, 30.0, after=15.0) == {key(): (20.0, "2")}
@@ -84,9 +85,23 @@ def test_the_last_value_before_an_interval_is_the_newest_one_seen() -> None:
 def test_a_port_that_was_closed_before_an_interval_is_a_zero_for_the_series_of_that_target() -> None:
     """A Triton that loads its models for minutes opens long after it was started, and answers before it is scraped."""
     sightings = [Sighting(20.0, HERE, None), Sighting(10.0, HERE, {key(): "9"}), Sighting(25.0, HERE, {key("d"): "5"})]
-    asked = [labels(), labels("d"), labels(instance=THERE)]
+    asked = [Series(one, [(31.0, "6")]) for one in (labels(), labels("d"), labels(instance=THERE))]
 
     assert before(asked, sightings, 30.0, after=0.0) == {key(): (20.0, "0"), key("d"): (25.0, "5")}
+
+
+@pytest.mark.parametrize(("scraped", "value", "begins"), [(25.0, "1", False), (25.0, "0", True), (15.0, "1", True)])
+def test_a_series_does_not_begin_at_a_closed_port_if_the_target_was_scraped_without_it_since(
+    scraped: float, value: str, begins: bool
+) -> None:
+    """It began after that scrape: its rate would be that of the hour before."""
+    closed = [Sighting(20.0, HERE, None)]
+    found = [Series(labels(), [(31.0, "6")])]
+    up = [Series({**labels("up")}, [(scraped, value)])]
+
+    assert before(found, closed, 30.0, after=0.0, up=up) == ({key(): (20.0, "0")} if begins else {})
+    (series,) = joined(found, closed, after=0.0, until=40.0, up=up)
+    assert series.samples == ([(20.0, "0"), (31.0, "6")] if begins else [(31.0, "6")])
 
 
 def test_a_value_that_was_seen_replaces_the_scraped_one_and_no_other() -> None:

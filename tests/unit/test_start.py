@@ -57,13 +57,14 @@ def scan(command: Sequence[str], *, named: bool = True, required: bool = False) 
 
 
 @contextmanager
-def answering(status: int | None) -> Iterator[str]:
+def answering(status: int | None, body: bytes = b"") -> Iterator[str]:
     """A URL that answers with this status; None: nobody does."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(status or 0)
             self.end_headers()
+            self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -187,6 +188,17 @@ def test_the_health_check_takes_an_answer_for_life(
     assert url in capsys.readouterr().out
 
 
+def test_the_health_check_says_what_was_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with answering(503, b"the loop has made no progress for 250 s: start the bridge again\n") as url:
+        (tmp_path / "health").write_text(url)
+        monkeypatch.setattr(folders, "RUNTIMES", (tmp_path,))
+        healthcheck.main()
+
+    assert capsys.readouterr().out == f"{url}: the loop has made no progress for 250 s: start the bridge again\n"
+
+
 @pytest.mark.parametrize("written", [None, ""])
 def test_where_nothing_can_be_asked_all_is_well(
     written: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -202,32 +214,49 @@ def test_where_nothing_can_be_asked_all_is_well(
 
 
 def test_prometheus_scrapes_what_triton_listens_on() -> None:
-    assert start.scrape(NOTHING, "127.0.0.1:18002") == (targets.document("127.0.0.1:18002"), "")
+    assert start.scrape(NOTHING, "127.0.0.1:18002") == (
+        {"triton": targets.document("127.0.0.1:18002"), "bridge": targets.bridge()},
+        "",
+    )
 
 
 def test_a_target_that_is_given_wins() -> None:
     given_settings = {**NOTHING, "BRIDGE_TRITON_TARGET": "triton:8002", "BRIDGE_SCRAPE_INTERVAL": "5s"}
 
-    assert start.scrape(given_settings, "127.0.0.1:18002") == (targets.document("triton:8002", "5s"), "")
+    assert start.scrape(given_settings, "127.0.0.1:18002") == (
+        {"triton": targets.document("triton:8002", "5s"), "bridge": targets.bridge(interval="5s")},
+        "",
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "value"), [("BRIDGE_TRITON_TARGET", "http://triton"), ("BRIDGE_SCRAPE_INTERVAL", "1h")]
 )
 def test_a_wrong_setting_is_told_and_scraping_goes_on_without_it(name: str, value: str) -> None:
-    document, problem = start.scrape({**NOTHING, name: value}, "127.0.0.1:18002")
+    documents, problem = start.scrape({**NOTHING, name: value}, "127.0.0.1:18002")
 
-    assert document == targets.document("127.0.0.1:18002")
+    assert documents == {"triton": targets.document("127.0.0.1:18002"), "bridge": targets.bridge()}
     assert problem.startswith(f"{name}: {value!r}")
     assert problem.endswith("; scraped is 127.0.0.1:18002 every 15s")
     assert "\n" not in problem
 
 
 def test_a_port_that_triton_refuses_is_not_scraped() -> None:
-    document, problem = start.scrape(NOTHING, "127.0.0.1:none")
+    documents, problem = start.scrape(NOTHING, "127.0.0.1:none")
 
-    assert document == targets.document()
+    assert documents["triton"] == targets.document()
     assert "'127.0.0.1:none'" in problem
+
+
+def test_the_bridge_is_scraped_where_it_listens() -> None:
+    documents, problem = start.scrape({**NOTHING, "BRIDGE_LISTEN": "0.0.0.0:9999"}, "")
+
+    assert (documents["bridge"], problem) == (targets.bridge("127.0.0.1:9999"), "")
+
+
+@pytest.mark.parametrize("wrong", [{"BRIDGE_LISTEN": "nowhere"}, {"AML_APP_INSIGHTS_ENABLED": "false"}])
+def test_a_bridge_that_does_not_run_is_not_scraped(wrong: dict[str, str]) -> None:
+    assert start.scrape({**NOTHING, **wrong}, "") == ({"triton": targets.document()}, "")
 
 
 @pytest.mark.parametrize(
@@ -301,11 +330,12 @@ def test_the_bundle_runs_three_programs(image: Path) -> None:
     assert (image / "run" / "health").read_text() == "http://127.0.0.1:8000/v2/health/live"
 
 
-def test_the_sidecar_runs_two_and_lives_with_the_bridge(image: Path) -> None:
-    services = start.prepare(None, {**NOTHING, "BRIDGE_LISTEN": "0.0.0.0:9999"}, image / "run")
+@pytest.mark.parametrize(("listen", "address"), [("0.0.0.0:9999", "127.0.0.1:9999"), ("", targets.LISTEN)])
+def test_the_sidecar_runs_two_and_lives_with_the_bridge(listen: str, address: str, image: Path) -> None:
+    services = start.prepare(None, {**NOTHING, "BRIDGE_LISTEN": listen}, image / "run")
 
     assert list(services) == ["prometheus", "bridge"]
-    assert (image / "run" / "health").read_text() == "http://127.0.0.1:9999/livez"
+    assert (image / "run" / "health").read_text() == f"http://{address}/livez"
 
 
 def test_a_prometheus_elsewhere_takes_the_place_of_ours(image: Path) -> None:
@@ -399,17 +429,20 @@ def test_data_that_the_volume_cannot_hold_lie_elsewhere_in_bounds(why: str, tmp_
     assert problem.startswith(f"{wanted} cannot be used (")
 
 
-def test_configuration_is_linked_and_the_target_is_ours(tmp_path: Path) -> None:
+def test_configuration_is_linked_and_the_targets_are_ours(tmp_path: Path) -> None:
     shipped = tmp_path / "etc"
     for folder in ("rules", "targets", "extra"):
         (shipped / folder).mkdir(parents=True)
     (shipped / "prometheus.yml").write_text("global: {}")
 
-    file = folders.make_configuration(tmp_path / "run", targets.document("t:1"), shipped)
+    documents = {"triton": targets.document("t:1"), "bridge": targets.bridge()}
+
+    file = folders.make_configuration(tmp_path / "run", documents, shipped)
 
     assert file.read_text() == "global: {}"
     assert (tmp_path / "run" / "rules").resolve() == shipped / "rules"
-    assert json.loads((tmp_path / "run" / "targets" / "triton.json").read_text()) == targets.document("t:1")
+    written = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "run" / "targets").iterdir()}
+    assert written == documents
     assert list((shipped / "targets").iterdir()) == [], "what is shipped is not written to"
 
 

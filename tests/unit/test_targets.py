@@ -1,4 +1,4 @@
-"""The file_sd document by which BRIDGE_TRITON_TARGET and BRIDGE_SCRAPE_INTERVAL reach Prometheus."""
+"""The file_sd documents by which BRIDGE_TRITON_TARGET, BRIDGE_SCRAPE_INTERVAL and BRIDGE_LISTEN reach Prometheus."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.instruments import JOB
+from bridge.settings import describe
 from examples.stack import ROOT
 from tools import targets
 
 
-def write(output: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, ROOT / "tools" / "targets.py", output]
+def write(*outputs: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, ROOT / "tools" / "targets.py", *outputs]
     return subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
 
 
@@ -88,6 +90,42 @@ def test_what_is_not_host_and_port_is_refused(target: str) -> None:
         targets.document(target)
 
 
+@given(st.integers(targets.SHORTEST_MS, targets.LONGEST_MS))
+def test_the_bridge_is_scraped_as_often_as_triton(every: int) -> None:
+    """The longest interval and time-out of all targets rule the cycle: this one must not change them."""
+    [triton], [bridge] = targets.document(interval=f"{every}ms"), targets.bridge(interval=f"{every}ms")
+
+    assert bridge["labels"] == {"instance": JOB, **triton["labels"]}  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize(
+    ("listen", "address"),
+    [
+        ("0.0.0.0:9464", "127.0.0.1:9464"),
+        ("127.0.0.1:1", "127.0.0.1:1"),
+        ("[::]:9464", "[::1]:9464"),
+        ("[fd00::1]:9464", "[fd00::1]:9464"),
+        ("localhost:9464", "localhost:9464"),
+    ],
+)
+def test_the_bridge_is_scraped_where_it_can_be_reached(listen: str, address: str) -> None:
+    assert targets.bridge(listen)[0]["targets"] == [address]
+
+
+@pytest.mark.parametrize("listen", ["nowhere", "127.0.0.1:0", "127.0.0.1:", "http://127.0.0.1:9464"])
+def test_where_no_bridge_can_be_reached_is_refused(listen: str) -> None:
+    with pytest.raises(ValueError, match="BRIDGE_LISTEN"):
+        targets.bridge(listen)
+
+
+def test_the_defaults_are_those_of_the_settings() -> None:
+    defaults = {setting.names[0]: setting.default for setting in describe()}
+
+    assert defaults["BRIDGE_TRITON_TARGET"] == targets.TARGET
+    assert defaults["BRIDGE_SCRAPE_INTERVAL"] == targets.INTERVAL
+    assert defaults["BRIDGE_LISTEN"] == targets.LISTEN
+
+
 def test_the_command_writes_what_the_environment_says(tmp_path: Path) -> None:
     output = tmp_path / "new" / "triton.json"
 
@@ -96,6 +134,23 @@ def test_the_command_writes_what_the_environment_says(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert json.loads(output.read_text()) == targets.document("[::1]:18002", "2s")
     assert list(output.parent.iterdir()) == [output]
+
+
+def test_the_command_writes_of_the_bridge_too(tmp_path: Path) -> None:
+    triton, bridge = tmp_path / "triton.json", tmp_path / "bridge.json"
+
+    done = write(triton, bridge, BRIDGE_LISTEN="0.0.0.0:9999", BRIDGE_SCRAPE_INTERVAL="2s")
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert json.loads(triton.read_text()) == targets.document(interval="2s")
+    assert json.loads(bridge.read_text()) == targets.bridge("127.0.0.1:9999", "2s")
+
+
+@pytest.mark.parametrize("outputs", [0, 3])
+def test_the_command_says_how_it_is_used(outputs: int) -> None:
+    done = write(*(Path(f"{number}.json") for number in range(outputs)))
+
+    assert (done.returncode, done.stderr) == (2, "usage: targets.py TRITON.json [BRIDGE.json]\n")
 
 
 def test_an_empty_setting_is_none(tmp_path: Path) -> None:

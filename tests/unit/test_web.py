@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.backlog import Backlog
 from bridge.instruments import Instruments
-from bridge.points import Batch, Condition, Outcome, Receipt, Rejection, Report, Settlement
+from bridge.points import Batch, Condition, Obstacle, Outcome, Receipt, Rejection, Report, Settlement
 from bridge.status import Board, Memory
 from bridge.web import Web
 from tests.scripted.clock import Clock
@@ -17,7 +17,7 @@ from tests.scripted.clock import Clock
 OUTCOMES = {**dict.fromkeys(Outcome, 0), Outcome.ACCEPTED: 2, Outcome.REJECTED: 1}
 REJECTION = Rejection("m", {"model": "<b>"}, "2026-11-21T10:00:00Z", 400, "<script>alert(1)</script>")
 SETTLED = Report(60.0, Settlement.SETTLED, OUTCOMES, condition=Condition.DELIVERING, rejections=(REJECTION,))
-UNREAD = Report(120.0, Settlement.WAITING, {}, problems=("Prometheus cannot be reached",))
+UNREAD = Report(120.0, Settlement.WAITING, {}, problems=("Prometheus cannot be reached",), obstacle=Obstacle.PROMETHEUS)
 
 
 class Site:
@@ -29,9 +29,10 @@ class Site:
         self.board = Board(
             self.clock, lambda: Memory(self.backlog.account, problems=("a file is damaged",)), self.clock
         )
-        self.instruments = Instruments("0.1", lambda: self.backlog.account, lambda: self.backlog.durable)
+        self.instruments = Instruments()
+        self.instruments.follow(self.board.snapshot, limit=47 * 3600)
         registry = self.instruments.registry
-        self.web = Web("127.0.0.1", 0, board=self.board, registry=registry, interval=60.0)
+        self.web = Web("127.0.0.1", 0, board=self.board, registry=registry)
 
     def deliver(self) -> None:
         """A cycle of three points, one of them rejected."""
@@ -89,25 +90,6 @@ def test_every_series_of_the_own_metrics_is_there_from_the_start(site: Site) -> 
         "triton_bridge_waiting_points",
         "triton_bridge_last_delivered_timestamp_seconds",
     } <= set(families)
-
-
-def test_liveness_is_that_the_loop_moves_and_says_nothing_of_azure(site: Site) -> None:
-    site.board.record(UNREAD)
-    assert site.get("/livez").status_code == 200
-
-    site.clock.sleep(3 * 60 + 31)
-    assert site.get("/livez").status_code == 503
-
-    site.board.turned()
-    assert site.get("/livez").status_code == 200
-
-
-def test_readiness_is_that_prometheus_answers(site: Site) -> None:
-    assert site.get("/readyz").status_code == 503
-    site.board.record(SETTLED)
-    assert site.get("/readyz").status_code == 200
-    site.board.record(UNREAD)
-    assert (site.get("/readyz").status_code, site.get("/readyz").text) == (503, "Prometheus does not answer\n")
 
 
 def test_other_paths_and_methods_are_refused(site: Site) -> None:

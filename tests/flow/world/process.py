@@ -60,7 +60,7 @@ def turns(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bridge.delivery.Endpoint", lambda *_: service)
         delivery = Delivery(f"InstrumentationKey={KEY}", clock=patience.clock, monotonic=patience.monotonic)
-    instruments = Instruments("0", lambda: backlog.account, lambda: backlog.durable)
+    instruments = Instruments()
     cycle = Watched(
         Terms(interval, 5.0, SCRAPE, "", 20_000, INSTANCE),
         metrics,

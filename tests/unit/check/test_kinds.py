@@ -105,6 +105,17 @@ def test_a_glob_of_gauges_is_told_those_that_fall() -> None:
     assert found.problem == "b is a gauge, which rises and falls: rate takes each fall for a new start"
 
 
+def test_what_another_entry_sends_is_no_fault_of_a_glob() -> None:
+    """What is named goes before globs, by whatever name it is sent; of globs the first one counts."""
+    exact = {"metric": "a", "mode": "increase", "name": "mine"}
+    whole = {"metric": "d", "mode": "histogram"}
+    found = check(
+        "?*", {"metric": "f*", "mode": "stats"}, exact, whole, names=frozenset({"a", "d_bucket", "d_sum", "f"})
+    )
+
+    assert [(one.place, one.problem.partition(",")[0]) for one in found] == [(PLACE, "f is a counter")]
+
+
 def test_a_query_has_no_mode_to_fit() -> None:
     assert check({"query": "a", "name": "q"}) == []
 
@@ -114,7 +125,7 @@ def test_what_triton_says_itself_goes_before_what_prometheus_is_told() -> None:
 
 
 def test_without_a_prometheus_the_files_alone_are_checked() -> None:
-    selection = parse('{"customMetrics": ["nv_inference_count", "nv_gpu_*", {"metric": "nv_gpu_p*", "mode": "rate"}]}')
+    selection = parse('{"customMetrics": ["nv_inference_count", "nv_cpu_*", {"metric": "nv_gpu_p*", "mode": "rate"}]}')
     found = check_offline(load({"BRIDGE_SANDBOX": "1"}), selection).findings
 
     assert [(one.place.partition(": ")[2], one.severity) for one in found] == [

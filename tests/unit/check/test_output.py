@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 
 import pytest
+from rich.console import Console
 
 from bridge.check import Bill, Cost
 from bridge.cli.terminal import print_bill
@@ -75,3 +77,17 @@ def test_of_many_metrics_the_cheapest_are_one_row(capsys: pytest.CaptureFixture[
     assert [line[0] for line in lines[1:21]] == [f"metric_{number}" for number in range(20)]
     assert lines[21] == ["40", "more", "40", "57,600", "475", "0.820"]
     assert lines[22][:3] == ["in", "total", "60"]
+
+
+def test_the_bill_stands_whole_on_a_narrow_terminal() -> None:
+    """Of its columns the name gives way: it goes on below, and no number is cut."""
+    name = "nv_inference_first_response_histogram_ms_of_another_kind_p99"
+    cost = Cost(20_000, 28_800_000.0, 1234.567)
+    console = Console(width=80, file=io.StringIO())
+    print_bill(Bill(cost, {name: cost}, ""), console)
+    assert isinstance(console.file, io.StringIO)
+    heading, *rows = [line.split() for line in console.file.getvalue().splitlines()]
+
+    assert heading == ["metric", "rows", "points/day", "B/row", "GB/month"]
+    assert rows[0][1:] == ["20,000", "28,800,000", str(f"{cost.row_bytes:,}"), "1234.567"]
+    assert rows[0][0] + rows[1][0] == name

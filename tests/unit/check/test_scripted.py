@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import bridge.check
+from bridge.check.rules import _WINDOW
 from bridge.errors import Finding, Severity
 from bridge.prometheus import Prometheus
 from bridge.selection import parse
@@ -34,8 +35,8 @@ class Checked(ScriptedPrometheus):
         self.rules: list[dict[str, str]] = []
         self.targets = [self.target()]
 
-    def target(self, interval: str = "15s", health: str = "up", error: str = "") -> dict[str, Any]:
-        labels = {"job": "triton", "instance": "triton-0:8002"}
+    def target(self, interval: str = "15s", health: str = "up", error: str = "", **labels: str) -> dict[str, Any]:
+        labels = {"job": "triton", "instance": "triton-0:8002", **labels}
         return {
             "labels": labels,
             "scrapeInterval": interval,
@@ -152,6 +153,29 @@ def test_a_target_that_is_down_is_told_with_its_error(server: Checked, check: Ch
     )
 
 
+def test_a_bridge_that_is_down_is_no_reason_to_worry(server: Checked, check: Check) -> None:
+    """Before it runs for the first time, and beside ``once``, there is none to scrape."""
+    own = {"job": "triton-bridge", "instance": "triton-bridge"}
+    server.targets.append(server.target(health="down", error="connection refused", **own))
+    server.present("m")
+    server.add("up", [(T - 5, 0.0)], **own)
+
+    assert check("m", "triton_bridge_backlog_cycles") == [
+        Finding(
+            f"{PLACE.replace('0', '1')}",
+            "Prometheus has no triton_bridge_backlog_cycles now",
+            "a metric of the bridge itself: Prometheus has it once it has scraped one that runs",
+            Severity.WARNING,
+        ),
+        Finding(
+            "target triton-bridge triton-bridge",
+            "is down: connection refused",
+            "right while no triton-bridge runs: nothing but its own metrics comes from there",
+            Severity.NOTE,
+        ),
+    ]
+
+
 @pytest.mark.parametrize(
     ("scraped", "expected"),
     [
@@ -248,6 +272,12 @@ def test_a_value_that_is_too_old_gives_no_row_and_no_finding_on_one(server: Chec
     assert [one.problem for one in check("stale")] == [
         "stale gave no row for 2026-11-18T11:07:00Z: its samples are older, or too few"
     ]
+
+
+def test_a_long_query_without_a_window_is_looked_through_once() -> None:
+    """A way of reading braces twice would take 2³⁰ steps here."""
+    assert _WINDOW.findall(f"rate({'{}' * 30}x") == []
+    assert _WINDOW.findall('rate(a{b="}("}[5m])') == [("rate", "5m")]
 
 
 def test_a_query_is_held_to_the_same_windows(server: Checked, check: Check) -> None:

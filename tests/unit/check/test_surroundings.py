@@ -9,12 +9,22 @@ from pathlib import Path
 import pytest
 
 from bridge.backlog import Backlog
-from bridge.check.surroundings import check_endpoint, check_folder
+from bridge.check.surroundings import check_clock, check_endpoint, check_folder
 from bridge.errors import Severity
 from bridge.settings import load
 from tests.scripted.prometheus import Reply, ScriptedPrometheus
 
 KEY = "11111111-2222-3333-4444-555555555555"
+
+
+@pytest.mark.parametrize(
+    ("now", "words"), [(97.5, "3 s ahead of"), (110.5, None), (120.5, None), (125.0, "5 s behind")]
+)
+def test_a_clock_is_wrong_only_where_a_slow_answer_does_not_explain_it(now: float, words: str | None) -> None:
+    """Of 20 s between the question and the answer."""
+    found = [one.problem for one in check_clock(100.5, now, 120.0)]
+
+    assert [words is not None and words in one for one in found] == [True] * (words is not None)
 
 
 def test_a_folder_that_can_be_written_or_made_is_no_finding_and_stays_as_it_is(tmp_path: Path) -> None:

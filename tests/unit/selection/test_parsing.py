@@ -97,7 +97,7 @@ FIELD_FINDINGS: list[tuple[dict[str, Any], str]] = [
     ({"metric": "a", "match": "model=a"}, f"match: 'model=a' is no list of label matchers — {MATCHERS}"),
     (
         {"metric": "a", "match": r'm=~"\d"'},
-        rf"""match: 'm=~"\\d"' is no list of label matchers — {MATCHERS}; JSON doubles each backslash once more""",
+        rf"""match: 'm=~"\d"' is no list of label matchers — {MATCHERS}; JSON doubles each backslash once more""",
     ),
     (
         {"metric": "a", "match": '__name__="b"'},

@@ -1,9 +1,13 @@
 """From labels to dimensions: what is dropped, renamed, added, and never overwritten."""
 
+import json
+
 import pytest
 
 from bridge.points import Series
+from bridge.selection import parse
 from bridge.telemetry import Answers, translate
+from bridge.telemetry.dimensions import dimensions
 from tests.unit.telemetry.answers import CUT, T, rows, select, series, translated
 
 
@@ -97,3 +101,13 @@ def test_a_query_gets_new_names_too() -> None:
     answers = Answers(expressions={"n": [Series({"a": "1", "instance": "localhost:8002", "job": "j"}, [(T, "7")])]})
 
     assert rows(translate(selection, answers, CUT, max_series=9)) == {"n": [({"b": "1"}, 7.0)]}
+
+
+def test_of_two_labels_that_would_get_one_name_the_entrys_own_gets_it_and_the_other_stays() -> None:
+    selection = parse(
+        json.dumps(
+            {"labels": {"rename": {"b": "x"}}, "customMetrics": [{"metric": "m", "labels": {"rename": {"a": "x"}}}]}
+        )
+    )
+
+    assert dimensions({"a": "1", "b": "2"}, selection.entries[0]) == {"x": "1", "b": "2"}

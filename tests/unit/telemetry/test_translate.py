@@ -113,14 +113,11 @@ def test_a_name_that_another_entry_publishes_is_taken() -> None:
     quantiles = {"metric": "h", "mode": "histogram", "quantiles": [0.5]}
     reading = translated(select("*", *named, quantiles), found, expressions=expressions)
 
-    assert {name: found[0][1] for name, found in rows(reading).items() if name != "h_bucket"} == {
+    assert {name: found[0][1] for name, found in rows(reading).items()} == {
         "x": 9,
-        "y": 2,
         "z": 2,
         "h": (2, 4, 0, 4),
         "h_p50": 2,
-        "h_count": 2,
-        "h_sum": 4,
     }
 
 
@@ -136,12 +133,15 @@ def test_an_entry_sends_the_series_that_fit_its_matchers() -> None:
     assert values(translated(selection, found)) == {"bert": [1], "not_gpt": [1], "none": [3]}
 
 
-def test_a_glob_means_no_metric_of_which_no_series_fits_its_matchers() -> None:
-    """Its matchers narrow it; what is left goes to the next one."""
+def test_of_two_globs_the_first_one_counts_whatever_its_matchers_and_whatever_is_there() -> None:
+    """What is there now must not decide under which form a name is sent."""
     found = [series("a", (0, 1), model="x"), series("b", (0, 2), model="y"), series("b", (0, 3), model="z")]
     selection = select({"metric": "*", "match": 'model="x"'}, {"metric": "?", "match": 'model=~"y|z"'})
 
-    assert values(translated(selection, found)) == {"a": [1], "b": [2, 3]}
+    assert values(translated(selection, found)) == {"a": [1]}
+    gone = select("nv_gpu_*", {"metric": "nv_*", "mode": "increase"})
+    answers = Answers(samples=[series("nv_gpu_x", (-65, 0.2), (-30, 0.5))])
+    assert values(translate(gone, answers, CUT, max_series=9)) == {}
 
 
 def test_matchers_hold_for_all_series_of_a_histogram() -> None:

@@ -1,0 +1,275 @@
+"""Takes the document of ``/status.json``, gives what ``triton-bridge status`` shows: the status page, as a terminal can.
+
+``width`` is that of the terminal, in columns; 80 are enough.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
+from typing import Any
+
+from rich.columns import Columns
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from bridge.account import Fate
+from bridge.cli.page import harmless
+from bridge.states import State
+from bridge.web import writing
+from bridge.web.charts import FATES, SPAN, TONES, Tone
+
+Document = Mapping[str, Any]
+
+_SHOWN = 5  # rejections
+_BARS = "▁▂▃▄▅▆▇█"
+_FLAT = _BARS[3]
+_MINUTES = 60  # of a trend
+_CELLS = (144, 96, 72, 48, 24, 12)  # of 48 h: whole numbers of minutes
+_WORST = list(FATES)
+_TONES: Mapping[Tone, tuple[str, str]] = {  # a mark, and a style
+    Tone.GOOD: ("✓", "bold green"),
+    Tone.BUSY: ("»", "bold cyan"),
+    Tone.WARN: ("!", "bold yellow"),
+    Tone.BAD: ("✗", "bold red"),
+}
+_FATES: Mapping[Fate, tuple[str, str]] = {  # told apart without colours too
+    Fate.DELIVERED: ("█", "green"),
+    Fate.REPAIRED: ("▒", "cyan"),
+    Fate.REJECTED: ("%", "yellow"),
+    Fate.NO_DATA: ("·", "dim"),
+    Fate.WAITING: ("~", "yellow"),
+    Fate.UNKNOWN: ("?", "magenta"),
+    Fate.EXPIRED: ("x", "red"),
+}
+_NOT_DUE = ("_", "dim")
+
+
+def status(document: Document, width: int) -> RenderableType:
+    """All of it, what matters most first."""
+    parts = (
+        _state(document),
+        _facts(document),
+        _account(document),
+        _timeline(document, width),
+        _metrics(document, width),
+        _rejections(document),
+        _about(document),
+    )
+    blocks = (block for part in parts if (block := tuple(part)))
+    return Group(*(line for block in blocks for line in (*block, Text(""))))
+
+
+def lost(problem: str) -> RenderableType:
+    """What is shown while nothing answers."""
+    return _line(Tone.BAD, problem)
+
+
+def _state(document: Document) -> Iterator[RenderableType]:
+    now, tone = document["now"], TONES[State(document["state"])]
+    mark, style = _TONES[tone]
+    since = f" since {_clock(document['since'], now)}, for {_length(now - document['since'])}"
+    yield Text.assemble((f"{mark} {document['words']}", style), since)
+    told = (("what is known", document["detail"]), ("what to do", document["remedy"]))
+    yield from (_pair(name, text) for name, text in told if text)
+    yield from (_line(Tone.BAD, trouble) for trouble in document["troubles"])
+
+
+def _facts(document: Document) -> Iterator[RenderableType]:
+    now, delivered, oldest = document["now"], document["last_delivered"], document["oldest_waiting"]
+    newest = next(iter(document["reports"]), None)
+    if newest is None:
+        last = "none yet"
+    else:
+        read, accepted = sum(newest["outcomes"].values()), newest["outcomes"].get("accepted", 0)
+        what = f"{_count(read, 'point')} read, {accepted:,} accepted, in {newest['seconds'] * 1000:,.0f} ms"
+        last = f"{_clock(newest['time'], now)}: {what}"
+    yield _pair("last cycle", last)
+    yield _pair("next cycle", f"{_clock(document['next_cycle'], now)}, in {_length(document['next_cycle'] - now)}")
+    newest_there = "nothing yet" if delivered is None else f"{_clock(delivered, now)}, {_length(now - delivered)} ago"
+    yield _pair("newest in Azure", newest_there)
+    waiting = _count(document["cycles"]["waiting"], "cycle")
+    yield _pair(
+        "waiting",
+        "nothing" if oldest is None else f"{waiting}, the oldest of {_clock(oldest, now)}, {_length(now - oldest)} ago",
+    )
+    size = document["monthly_bytes"]
+    yield _pair("volume a month", "not known yet" if size is None else f"about {_plain(writing.volume(size))}")
+
+
+def _account(document: Document) -> Iterator[RenderableType]:
+    """Two equations: what was read, and what fell due, is the sum of what became of it."""
+    now, origin, hour = document["now"], document["origin"], document["hour"]
+    since = "nothing began yet" if origin is None else f"in all: since {_clock(origin, now)}"
+    yield Text.assemble(("Account", "bold"), f", last hour: since {_clock(hour['since'], now)}, {since}")
+    beside = Table.grid(padding=(0, 4, 0, 0))
+    beside.add_row(
+        _sum("points read", hour["points"], document["points"]), _sum("cycles due", hour["cycles"], document["cycles"])
+    )
+    yield _indented(beside)
+    for count, what in (
+        (document["possibly_repeated"], "may be there twice: their reply was lost, and they were posted again"),
+        (document["unconfirmed"], "were accepted by an empty reply"),
+    ):
+        if count:
+            yield _indented(Text(f"{_count(count, 'point')} {what}"))
+
+
+def _sum(total: str, hour: Mapping[str, int], whole: Mapping[str, int]) -> Table:
+    """A table that adds up: the first row is the sum of the others."""
+    table = _table("", ">last hour", ">in all")
+    table.add_row(total, f"{sum(hour.values()):,}", f"{sum(whole.values()):,}", style="bold")
+    for number, (name, count) in enumerate(whole.items()):
+        sign = "+" if number else "="
+        style = "" if hour[name] or count else "dim"
+        table.add_row(f"{sign} {_words(name)}", f"{hour[name]:,}", f"{count:,}", style=style)
+    return table
+
+
+def _timeline(document: Document, width: int) -> Iterator[RenderableType]:
+    cells = next((count for count in _CELLS if count <= width - 2), _CELLS[-1])
+    stretches = [(start, end, Fate(fate)) for start, end, fate in document["timeline"]]
+    each = _length(SPAN / cells)
+    yield Text.assemble(("Last 48 hours", "bold"), f", {each} a character, the worst of each")
+    fates = list(timeline(stretches, document["now"], cells))
+    line = Text.assemble(*(_NOT_DUE if fate is None else _FATES[fate] for fate in fates))
+    scale = "48 h ago".ljust(cells // 2 - 4) + "24 h ago".ljust(cells - cells // 2 + 1) + "now"
+    yield _indented(Text("\n").join((line, Text(scale, "dim"))))
+    seen = ((_FATES[fate], FATES[fate].partition(":")[0]) for fate in FATES if fate in fates)
+    unseen = ((_NOT_DUE, "nothing was due"),) if None in fates else ()
+    legend = (Text.assemble(mark, f" {words}") for mark, words in (*seen, *unseen))
+    yield _indented(Columns(legend, padding=(0, 2)))
+
+
+def timeline(stretches: Iterable[tuple[float, float, Fate]], now: float, cells: int) -> Iterator[Fate | None]:
+    """The worst fate in each of so many equal parts of the last 48 h, oldest first; None where nothing was due."""
+    found: list[Fate | None] = [None] * cells
+    for start, end, fate in stretches:
+        first, last = ((moment - now) / SPAN * cells + cells for moment in (start, end))
+        for cell in range(max(0, math.floor(first)), min(cells, math.ceil(last))):
+            found[cell] = max(filter(None, (found[cell], fate)), key=_WORST.index)
+    return iter(found)
+
+
+def _metrics(document: Document, width: int) -> Iterator[RenderableType]:
+    newest = next((report for report in document["reports"] if report["metrics"]), None)
+    absent = next((report["absent"] for report in document["reports"]), ())
+    metrics = {} if newest is None else newest["metrics"]
+    title = f", as read for {_clock(newest['time'], document['now'])}" if newest else ": none was read yet"
+    yield Text.assemble((f"Metrics ({len(metrics)})" if newest else "Metrics", "bold"), title)
+    if newest:
+        bars = next(count for count in (60, 30, 20, 10) if count <= max(10, width - 60))
+        # A trend ends with the newest cycle that was read, the last hour ends now.
+        past = min(_MINUTES, int(document["now"] // 60 - newest["time"] // 60))
+        table = _table("metric, dimensions", ">series", ">value")
+        table.add_column("last hour", no_wrap=True)
+        for name, (points, dimensions, value) in metrics.items():
+            trend = [*document["trends"].get(name, [None] * _MINUTES)[past:], *repeat(None, past)]
+            named = Text.assemble(name, (f"\n  {', '.join(dimensions)}" if dimensions else "", "dim"))
+            table.add_row(named, f"{points:,}", _value(value), Text(sparkline(trend, bars), "cyan"))
+        yield _indented(table)
+    if absent:
+        yield _line(Tone.WARN, f"without a series now: {', '.join(absent)}")
+    if left_out := newest and newest["left_out"]:
+        said = ", ".join(f"{name} ({count:,} series)" for name, count in left_out.items())
+        yield _line(Tone.WARN, f"left out, over BRIDGE_MAX_SERIES: {said}")
+
+
+def sparkline(values: Sequence[float | None], bars: int) -> str:
+    """So many bars, each the mean of an equal part of the values; blank where a part has none."""
+    each = len(values) // bars
+    parts = ([one for one in values[n : n + each] if one is not None] for n in range(0, bars * each, each))
+    means = [sum(part) / len(part) if part else None for part in parts]
+    known = [one for one in means if one is not None]
+    low, high = min(known, default=0.0), max(known, default=0.0)
+
+    def bar(one: float | None) -> str:
+        if one is None:
+            return " "
+        return _BARS[round((one - low) / (high - low) * (len(_BARS) - 1))] if high > low else _FLAT
+
+    return "".join(map(bar, means))
+
+
+def _rejections(document: Document) -> Iterator[RenderableType]:
+    rejections = document["rejections"]
+    if not rejections:
+        return
+    yield Text.assemble(
+        ("Rejected points", "bold"), f", the newest {min(_SHOWN, len(rejections))} of {len(rejections)}"
+    )
+    for moment, one in rejections[:_SHOWN]:
+        dimensions = ", ".join(f"{name}={value}" for name, value in one["dimensions"].items())
+        yield _pair(_clock(moment, document["now"]), f"{one['metric']}{' ' if dimensions else ''}{dimensions}")
+        yield _pair("", f"{one['status']} {one['reason']}", "red")
+
+
+def _about(document: Document) -> Iterator[RenderableType]:
+    about, now = document["about"], document["now"]
+    selected = "" if document["selected"] is None else f", loaded {_clock(document['selected'], now)}"
+    yield _pair("selection", f"{document['selection']}, {about['metrics_file']}{selected}")
+    yield _pair("sends as", " · ".join(filter(None, (about["role"], about["instance"]))))
+    yield _pair("running since", f"{_clock(document['started'], now)}, a cycle every {_length(about['interval'])}")
+    versions = (f"{name} {version}" for name, version in about["versions"].items())
+    yield _pair("versions", ", ".join((f"triton-bridge {about['version']}", *versions)))
+    yield _pair("this is of", f"{_clock(now, now)}; all times are UTC")
+    yield Text("")
+    yield Text("What arrived, in the logs of the Application Insights resource (KQL):", "bold")
+    yield _indented(Text(harmless(document["query"]), overflow="fold"))
+
+
+def _table(*headings: str) -> Table:
+    """One with a column for each heading; ``>`` puts it to the right."""
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in headings:
+        right = heading.startswith(">")
+        table.add_column(heading.removeprefix(">"), justify="right" if right else "left", overflow="fold")
+    return table
+
+
+def _pair(name: str, text: str, style: str = "") -> RenderableType:
+    """A name, and what is to be said of it, in columns that all pairs share."""
+    grid = Table.grid(padding=(0, 1), pad_edge=False)
+    grid.add_column(width=15, style="dim")
+    grid.add_column(overflow="fold", style=style)
+    grid.add_row(name, harmless(text))
+    return _indented(grid)
+
+
+def _line(tone: Tone, text: str) -> RenderableType:
+    mark, style = _TONES[tone]
+    grid = Table.grid(padding=(0, 1))
+    grid.add_row(Text(mark, style), harmless(text))
+    return grid
+
+
+def _indented(what: RenderableType) -> RenderableType:
+    return Padding(what, (0, 0, 0, 2), expand=False)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _value(number: float | None) -> str:
+    return _plain(writing.value(math.nan if number is None else number), ",")
+
+
+def _length(seconds: float) -> str:
+    return _plain(writing.length(seconds))
+
+
+def _clock(moment: float, now: float) -> str:
+    return writing.clock(moment, now)
+
+
+def _plain(text: str, space: str = " ") -> str:
+    """Without the narrow space of the page, which few terminals have."""
+    return text.replace("\N{NARROW NO-BREAK SPACE}", space)
