@@ -28,7 +28,7 @@ SELECTION = [
     },
     {"metric": "nv_gpu_*"},
     {"metric": "latency", "mode": "histogram", "quantiles": [0.5]},
-    {"metric": "nv_gpu_utilization", "mode": "stats", "name": "utilization"},
+    {"metric": "nv_cpu_utilization", "mode": "stats", "name": "utilization"},
 ]
 REASON = "Field 'a' is not liked"
 
@@ -39,6 +39,7 @@ def exposition(scrape: int) -> str:
     return f"""\
 nv_inference_request_success{{model="bert",version="1"}} {7 * counted}
 nv_gpu_utilization{{gpu_uuid="GPU-1"}} {scrape % 3}
+nv_cpu_utilization {scrape % 4}
 nv_gpu_power_usage{{gpu_uuid="GPU-1"}} NaN
 latency_bucket{{le="1"}} {counted}
 latency_bucket{{le="+Inf"}} {3 * counted}
