@@ -235,7 +235,8 @@ class Board:
             log.info(change)
         else:
             # Written out: each change is a problem of its own, and none is held back as the repetition of another.
-            log.warning(" — ".join(filter(None, (f"{change}: {_detail(newest)}", self._state.remedy))))
+            told = ": ".join(filter(None, (change, _detail(newest))))
+            log.warning(" — ".join(filter(None, (told, self._state.remedy))))
 
 
 def _detail(newest: Report | None) -> str:

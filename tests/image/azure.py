@@ -192,7 +192,11 @@ def wait_cycle(pod: Container) -> None:
     wanted = counted(pod)
     wait_for(lambda: samples(pod)[-1][1] == wanted, "no scrape", pod)
     scraped, _ = samples(pod)[-1]
-    wait_for(lambda: any(one["time"] >= scraped and one["series"] for one in status(pod)["reports"]), "no cycle", pod)
+    wait_for(
+        lambda: any(one["time"] >= scraped and sum(one["outcomes"].values()) for one in status(pod)["reports"]),
+        "no cycle",
+        pod,
+    )
 
 
 def wait_for(condition: Callable[[], bool], failure: str, container: Container, seconds: float = 60) -> None:
