@@ -96,7 +96,8 @@ def test_a_sidecar_that_is_there_before_triton_is_ready_quietly_and_counts_from_
             assert pod.azure.shown() == sent == counted(pod.node)
             assert sidecar.log.count("its counts begin at zero") == 1
     assert max(Counter(re.sub(r"\S*\d\S*", "", line) for line in problems).values(), default=0) <= 1, problems
-    assert len(problems) <= 5  # two of them changes of state
+    changes = [line for line in problems if "state: " in line]  # how many depends on what is there first
+    assert len(problems) - len(changes) <= 5
 
 
 def test_triton_that_is_restarted_begins_again_at_zero(pod: Pod) -> None:
