@@ -138,8 +138,8 @@ def _line(
 
 def _parts(name: str, kind: str) -> tuple[str, ...]:
     """The names of series that a family has beside its own."""
-    last = {Kind.HISTOGRAM.value: ("bucket", "sum", "count"), Kind.SUMMARY.value: ("sum", "count")}.get(kind, ())
-    return tuple(f"{name}_{part}" for part in last)
+    known = next((one for one in Kind if one.value == kind), None)
+    return tuple(f"{name}_{part}" for part in known.parts) if known else ()
 
 
 def _is_present(name: str, present: Collection[str]) -> bool:

@@ -24,6 +24,11 @@ class Kind(str, Enum):
     SUMMARY = "summary"
     HISTOGRAM = "histogram"
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What the names of its series end in, beside the metric's own name; empty where it has no others."""
+        return {Kind.HISTOGRAM: ("bucket", "sum", "count"), Kind.SUMMARY: ("sum", "count")}.get(self, ())
+
 
 @dataclass(frozen=True)
 class Exposed:

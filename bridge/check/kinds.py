@@ -13,7 +13,6 @@ from bridge.errors import Finding, Severity
 from bridge.selection import Entry, Mode, Owners, Selection
 from bridge.triton import EXPOSED, Kind, recorded
 
-_PARTS = ("bucket", "sum", "count")
 _SHOWN = 4  # names that a line tells
 _LONG = 60  # characters of one
 
@@ -47,8 +46,7 @@ class Kinds:
         for name, kind in self._kinds.items():
             if kind is not Kind.HISTOGRAM:
                 yield name
-            if kind in {Kind.HISTOGRAM, Kind.SUMMARY}:
-                yield from (f"{name}_{part}" for part in _PARTS if part != "bucket" or kind is Kind.HISTOGRAM)
+            yield from (f"{name}_{part}" for part in kind.parts)
 
     def of(self, name: str) -> Role | None:
         """What series of that name are, None where that is not known."""
@@ -58,7 +56,7 @@ class Kinds:
         kind = self._kinds.get(base)
         if part == "total" and kind is Kind.COUNTER:  # OpenMetrics names the family without it
             return Role(kind, "", name)
-        if part in _PARTS and (kind is Kind.HISTOGRAM or (kind is Kind.SUMMARY and part != "bucket")):
+        if kind and part in kind.parts:
             return Role(kind, part, base)
         return None
 

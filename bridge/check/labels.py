@@ -11,13 +11,12 @@ from bridge.check.evidence import Dry, Evidence, Row
 from bridge.check.kinds import listed
 from bridge.errors import Finding, Severity
 from bridge.selection import Entry
-from bridge.selection.document import PUBLISHED
+from bridge.selection.document import PUBLISHED, RESERVED
 
 _LONGEST_NAME, _LONGEST_VALUE = 150, 8192  # characters, of metrics' names and dimensions' names and values
 _DIMENSIONS = (
     10  # dimension keys a metric in Azure Monitor's custom metrics store ("Custom metrics", quotas and limits)
 )
-_RESERVED = "_MS."
 
 
 def check_labels(evidence: Evidence) -> Iterator[Finding]:
@@ -68,8 +67,8 @@ def _check_dimensions(entry: Entry, rows: list[Row]) -> Iterator[Finding]:
             'keep those that matter with "by", or drop some with "without"',
             Severity.WARNING,
         )
-    if reserved := sorted({name for row in rows for name in row.dimensions if name.startswith(_RESERVED)}):
-        problem = f"{listed(reserved)}: labels that begin with {_RESERVED} are Application Insights' own, and may change what is stored"
+    if reserved := sorted({name for row in rows for name in row.dimensions if name.startswith(RESERVED)}):
+        problem = f"{listed(reserved)}: labels that begin with {RESERVED} are Application Insights' own, and may change what is stored"
         yield Finding(entry.place, problem, _LEAVE_OUT, Severity.WARNING)
     if long := sorted({name for row in rows for name in row.dimensions if len(name) > _LONGEST_NAME}):
         problem = f"{listed(long)}: a label of more than {_LONGEST_NAME} characters is not sent"
