@@ -77,8 +77,8 @@ class Hour:
 class Snapshot:
     """The state at one moment, ``now``. Times are epoch seconds, None where nothing happened yet.
 
-    ``since`` is from when on the state has been so; ``detail`` says why, in the words of the newest cycle. ``silent`` are
-    the seconds since the loop made progress. ``memory`` goes on over restarts. ``reports`` are those of the newest cycles
+    ``since`` is from when on the state has been so; ``detail`` says why, in the words of the newest cycle or, while it is
+    caught up, of the newest repair. ``silent`` are the seconds since the loop made progress. ``memory`` goes on over restarts. ``reports`` are those of the newest cycles
     of this process, newest first. ``trends`` are the values of each metric in the last 60 minutes, oldest first, NaN
     where there was none. ``selection`` is the digest of what is sent, in force ``selected`` on; ``selection_problems``
     say why a changed metrics.json is not.
@@ -169,6 +169,7 @@ class Board:
         self._state = State.STARTING
         self._reports: deque[Report] = deque(maxlen=_REPORTS_KEPT)
         self._trends = _Trends()
+        self._held_up = ""
         self._selection = ""
         self._selected: float | None = None
         self._selection_problems: tuple[str, ...] = ()
@@ -177,6 +178,11 @@ class Board:
         """The loop made progress, whatever came of it."""
         with self._lock:
             self._last_turn, self._moved = self._clock(), self._monotonic()
+
+    def repaired(self, problem: str) -> None:
+        """The loop worked on the backlog; ``problem`` says why something of it waits on, empty where all got through."""
+        with self._lock:
+            self._held_up = problem
 
     def selected(self, digest: str) -> None:
         """A selection is in force from now on."""
@@ -197,6 +203,8 @@ class Board:
                 self._reports = deque((replace(one, metrics={}) for one in self._reports), _REPORTS_KEPT)
             self._reports.appendleft(replace(report, rejections=()))  # the account keeps those, bounded
             self._trends.add(report)
+            if memory.account.oldest_waiting is None:
+                self._held_up = ""
             self._look(memory.account)
 
     def snapshot(self) -> Snapshot:
@@ -211,7 +219,7 @@ class Board:
                 started=self._started,
                 state=self._state,
                 since=self._since,
-                detail=_detail(newest),
+                detail=self._detail(),
                 last_turn=self._last_turn,
                 silent=self._monotonic() - self._moved,
                 prometheus_answers=None if newest is None else newest.obstacle is not Obstacle.PROMETHEUS,
@@ -235,12 +243,15 @@ class Board:
             log.info(change)
         else:
             # Written out: each change is a problem of its own, and none is held back as the repetition of another.
-            told = ": ".join(filter(None, (change, _detail(newest))))
+            told = ": ".join(filter(None, (change, self._detail())))
             log.warning(" — ".join(filter(None, (told, self._state.remedy))))
 
-
-def _detail(newest: Report | None) -> str:
-    return "; ".join(newest.problems) if newest else ""
+    def _detail(self) -> str:
+        """What the newest cycle met; where that is well, what holds up those that wait."""
+        newest = self._reports[0] if self._reports else None
+        if newest is not None and newest.problems:
+            return "; ".join(newest.problems)
+        return self._held_up if self._state is State.CATCHING_UP else ""
 
 
 def _state(newest: Report | None, account: Account) -> State:

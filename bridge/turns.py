@@ -176,21 +176,24 @@ class Turns:
         # What waits still of the newest cycle was tried just now, for as long as there was time.
         last = report.time - self._cycle.interval if report else math.inf
         done: Counter[Settlement] = Counter()
-        points, problem = 0, ""
+        points, held_up = 0, ""
         until = self._cycle.patience.monotonic() + self._until_alarm()
         for number, part in enumerate(self._repair.reports(self._cycle.newest(now), until, within=(-math.inf, last))):
             done[part.settlement] += 1
             points += part.outcomes.get(Outcome.ACCEPTED, 0)
-            problem = "; ".join(part.problems)
+            if part.settlement is Settlement.WAITING:
+                held_up = "; ".join(part.problems)
             self.board.turned()
             tell_rejections(part)
             if number % _PARTS_A_COLLECTION == 0:
                 collect_between_cycles()
+        if done:  # else what failed is left to rest, and why is known
+            self.board.repaired(held_up)
         if set(done) - {Settlement.WAITING}:
             what = ", ".join(f"{count} cycles {settlement.value}" for settlement, count in done.items())
             log.info("repair: %s; %d points accepted; %s", what, points, tell_waiting(self._backlog.account))
-        if problem:
-            log.warning("the repair goes on in the next turn: %s", problem)
+        if held_up:
+            log.warning("the repair goes on in the next turn: %s", held_up)
 
     def _record(self, report: Report) -> None:
         self.board.record(report)

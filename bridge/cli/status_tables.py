@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import repeat
 from typing import Any
 
@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bridge.account import Fate
+from bridge.cli.bars import sparkline, timeline
 from bridge.cli.page import harmless
 from bridge.states import State
 from bridge.web import writing
@@ -24,12 +25,9 @@ from bridge.web.charts import FATES, SPAN, TONES, Tone
 
 Document = Mapping[str, Any]
 
-_SHOWN = 5  # rejections
-_BARS = "▁▂▃▄▅▆▇█"
-_FLAT = _BARS[3]
+_SHOWN = 5  # of cycles and of rejections
 _MINUTES = 60  # of a trend
 _CELLS = (144, 96, 72, 48, 24, 12)  # of 48 h: whole numbers of minutes
-_WORST = list(FATES)
 _TONES: Mapping[Tone, tuple[str, str]] = {  # a mark, and a style
     Tone.GOOD: ("✓", "bold green"),
     Tone.BUSY: ("»", "bold cyan"),
@@ -57,6 +55,7 @@ def status(document: Document, width: int) -> RenderableType:
         _timeline(document, width),
         _metrics(document, width),
         _rejections(document),
+        _cycles(document),
         _about(document),
     )
     blocks = (block for part in parts if (block := tuple(part)))
@@ -81,13 +80,7 @@ def _state(document: Document) -> Iterator[RenderableType]:
 def _facts(document: Document) -> Iterator[RenderableType]:
     now, delivered, oldest = document["now"], document["last_delivered"], document["oldest_waiting"]
     newest = next(iter(document["reports"]), None)
-    if newest is None:
-        last = "none yet"
-    else:
-        read, accepted = sum(newest["outcomes"].values()), newest["outcomes"].get("accepted", 0)
-        what = f"{_count(read, 'point')} read, {accepted:,} accepted, in {newest['seconds'] * 1000:,.0f} ms"
-        last = f"{_clock(newest['time'], now)}: {what}"
-    yield _pair("last cycle", last)
+    yield _pair("last cycle", f"{_clock(newest['time'], now)}, {_done(newest)}" if newest else "none yet")
     yield _pair("next cycle", f"{_clock(document['next_cycle'], now)}, in {_length(document['next_cycle'] - now)}")
     newest_there = "nothing yet" if delivered is None else f"{_clock(delivered, now)}, {_length(now - delivered)} ago"
     yield _pair("newest in Azure", newest_there)
@@ -98,6 +91,16 @@ def _facts(document: Document) -> Iterator[RenderableType]:
     )
     size = document["monthly_bytes"]
     yield _pair("volume a month", "not known yet" if size is None else f"about {_plain(writing.volume(size))}")
+
+
+def _done(report: Mapping[str, Any]) -> str:
+    """What a cycle did, in a few words."""
+    read = f"{_count(_read(report), 'point')} read, {_accepted(report):,} accepted"
+    if report["obstacle"] is not None:
+        read = "it could not be read"
+    elif report["settlement"] == "no_data":
+        read = "there was no data"
+    return f"{read}, in {_milliseconds(report)} ms"
 
 
 def _account(document: Document) -> Iterator[RenderableType]:
@@ -144,16 +147,6 @@ def _timeline(document: Document, width: int) -> Iterator[RenderableType]:
     yield _indented(Columns(legend, padding=(0, 2)))
 
 
-def timeline(stretches: Iterable[tuple[float, float, Fate]], now: float, cells: int) -> Iterator[Fate | None]:
-    """The worst fate in each of so many equal parts of the last 48 h, oldest first; None where nothing was due."""
-    found: list[Fate | None] = [None] * cells
-    for start, end, fate in stretches:
-        first, last = ((moment - now) / SPAN * cells + cells for moment in (start, end))
-        for cell in range(max(0, math.floor(first)), min(cells, math.ceil(last))):
-            found[cell] = max(filter(None, (found[cell], fate)), key=_WORST.index)
-    return iter(found)
-
-
 def _metrics(document: Document, width: int) -> Iterator[RenderableType]:
     newest = next((report for report in document["reports"] if report["metrics"]), None)
     absent = next((report["absent"] for report in document["reports"]), ())
@@ -178,22 +171,6 @@ def _metrics(document: Document, width: int) -> Iterator[RenderableType]:
         yield _line(Tone.WARN, f"left out, over BRIDGE_MAX_SERIES: {said}")
 
 
-def sparkline(values: Sequence[float | None], bars: int) -> str:
-    """So many bars, each the mean of an equal part of the values; blank where a part has none."""
-    each = len(values) // bars
-    parts = ([one for one in values[n : n + each] if one is not None] for n in range(0, bars * each, each))
-    means = [sum(part) / len(part) if part else None for part in parts]
-    known = [one for one in means if one is not None]
-    low, high = min(known, default=0.0), max(known, default=0.0)
-
-    def bar(one: float | None) -> str:
-        if one is None:
-            return " "
-        return _BARS[round((one - low) / (high - low) * (len(_BARS) - 1))] if high > low else _FLAT
-
-    return "".join(map(bar, means))
-
-
 def _rejections(document: Document) -> Iterator[RenderableType]:
     rejections = document["rejections"]
     if not rejections:
@@ -207,9 +184,29 @@ def _rejections(document: Document) -> Iterator[RenderableType]:
         yield _pair("", f"{one['status']} {one['reason']}", "red")
 
 
+def _cycles(document: Document) -> Iterator[RenderableType]:
+    reports = document["reports"][:_SHOWN]
+    if not reports:
+        return
+    fates = {one["time"]: one["settlement"] for one in document["details"]}  # repaired, it may be
+    yield Text("Newest cycles", "bold")
+    table = _table("of", "what became of it", ">read", ">accepted", ">ms", "problems")
+    for one in reports:
+        table.add_row(
+            _clock(one["time"], document["now"]),
+            _words(fates.get(one["time"], one["settlement"])),
+            f"{_read(one):,}",
+            f"{_accepted(one):,}",
+            _milliseconds(one),
+            harmless("; ".join(one["problems"])),
+        )
+    yield _indented(table)
+
+
 def _about(document: Document) -> Iterator[RenderableType]:
     about, now = document["about"], document["now"]
     selected = "" if document["selected"] is None else f", loaded {_clock(document['selected'], now)}"
+    yield Text("Selection and versions", "bold")
     yield _pair("selection", f"{document['selection']}, {about['metrics_file']}{selected}")
     yield _pair("sends as", " · ".join(filter(None, (about["role"], about["instance"]))))
     yield _pair("running since", f"{_clock(document['started'], now)}, a cycle every {_length(about['interval'])}")
@@ -252,6 +249,19 @@ def _indented(what: RenderableType) -> RenderableType:
 
 def _words(name: str) -> str:
     return name.replace("_", " ")
+
+
+def _read(report: Mapping[str, Any]) -> int:
+    return sum(report["outcomes"].values())
+
+
+def _accepted(report: Mapping[str, Any]) -> int:
+    accepted: int = report["outcomes"].get("accepted", 0)
+    return accepted
+
+
+def _milliseconds(report: Mapping[str, Any]) -> str:
+    return f"{round(report['seconds'] * 1000):,}"
 
 
 def _count(number: int, noun: str) -> str:

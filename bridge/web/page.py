@@ -110,7 +110,7 @@ def _facts(snapshot: Snapshot) -> Html:
 
 def _done(report: Report) -> str:
     """What a cycle did, in a few words."""
-    read = f"{whole(report.read)} points read, {whole(report.outcomes.get(Outcome.ACCEPTED, 0))} accepted"
+    read = f"{whole(report.read)} point{'' if report.read == 1 else 's'} read, {whole(report.outcomes.get(Outcome.ACCEPTED, 0))} accepted"
     if report.obstacle is not None:
         read = "it could not be read"
     elif report.settlement is Settlement.NO_DATA:

@@ -197,3 +197,23 @@ def test_the_volume_a_month_is_that_of_the_newest_cycle_that_was_read(board: Boa
         board.record(report(**changes))
 
     assert board.snapshot().monthly_bytes == 1000 * 60 * 24 * 30
+
+
+def test_while_it_catches_up_it_is_told_what_holds_up_those_that_wait_and_not_for_longer() -> None:
+    backlog = Backlog(None)
+    board = Board(Clock(1000.0), lambda: Memory(backlog.account))
+    backlog.in_force(0.0, 60.0, "digest", "{}")
+    backlog.gap(120.0)
+    backlog.settle(60.0, 120.0, Settlement.SETTLED, {})
+    board.record(report(time=120.0))
+    assert (board.snapshot().state, board.snapshot().detail) == (State.CATCHING_UP, "")
+
+    board.repaired("Azure answered 503")
+    assert board.snapshot().detail == "Azure answered 503"
+
+    backlog.settle(0.0, 60.0, Settlement.SETTLED, {})
+    assert (board.snapshot().state, board.snapshot().detail) == (State.DELIVERING, "")
+    board.record(report(time=180.0))
+    backlog.gap(240.0)
+    board.record(report(time=240.0))
+    assert (board.snapshot().state, board.snapshot().detail) == (State.CATCHING_UP, "")

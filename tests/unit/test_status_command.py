@@ -20,7 +20,7 @@ from rich.console import Console
 
 from bridge.account import Account, Detail, Fate
 from bridge.backlog import Backlog
-from bridge.cli import status_tables, watching
+from bridge.cli import bars, status_tables, watching
 from bridge.errors import BridgeError
 from bridge.points import Condition, Glance, Obstacle, Outcome, Rejection, Report, Settlement
 from bridge.settings import Address, Settings, load
@@ -195,9 +195,9 @@ def test_each_character_of_the_timeline_is_the_worst_of_its_stretch_of_time(
     each = 172_800 / cells
 
     def rank(fates: list[Fate]) -> int:
-        return max(map(list(status_tables.FATES).index, fates), default=-1)
+        return max(map(list(bars.FATES).index, fates), default=-1)
 
-    for cell, found in enumerate(status_tables.timeline(spans, now, cells)):
+    for cell, found in enumerate(bars.timeline(spans, now, cells)):
         left, right = now - 172_800 + cell * each, now - 172_800 + (cell + 1) * each
         inside = [fate for start, end, fate in spans if start < right - 0.01 and end > left + 0.01]
         touching = [fate for start, end, fate in spans if start < right + 0.01 and end > left - 0.01]
@@ -213,10 +213,10 @@ def test_all_fates_have_a_character_of_their_own() -> None:
 
 @given(st.lists(st.none() | st.floats(-1e9, 1e9), min_size=60, max_size=60), st.sampled_from([10, 20, 30, 60]))
 def test_a_sparkline_has_one_bar_for_each_part_the_least_lowest_and_the_most_highest(
-    values: list[float | None], bars: int
+    values: list[float | None], places: int
 ) -> None:
-    line = status_tables.sparkline(values, bars)
-    parts = [[one for one in values[n : n + 60 // bars] if one is not None] for n in range(0, 60, 60 // bars)]
+    line = bars.sparkline(values, places)
+    parts = [[one for one in values[n : n + 60 // places] if one is not None] for n in range(0, 60, 60 // places)]
     means = [sum(part) / len(part) if part else math.nan for part in parts]
     known = [one for one in means if not math.isnan(one)]
 
