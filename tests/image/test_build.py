@@ -448,7 +448,9 @@ def test_stopping_ends_all_in_order_and_in_time(engine: Engine, images: Images) 
         assert container.stop() < 10
         assert container.exit_code() == 0
         log = container.log
-    assert log.index("Triton is told to stop") < log.index("All models are stopped") < log.index("See you next time!")
+    # The bridge and Triton hear it at once, and either may be the first to say so.
+    for earlier in ("Triton is told to stop", "All models are stopped"):
+        assert log.index(earlier) < log.index("See you next time!")
 
 
 @pytest.mark.parametrize("signal", ["TERM", "INT", "HUP", "QUIT"])
