@@ -11,6 +11,9 @@ from bridge.states import State
 from examples.stack import ROOT
 from tests.browser.driving import Browser
 from tests.browser.scenes import Scene
+from tests.flow.conftest import MakeBridge
+from tests.flow.conftest import make_bridge as make_bridge  # noqa: PLC0414 — a fixture here too
+from tests.flow.moves import World, worlds
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +45,10 @@ def scene() -> Iterator[Scene]:
     scene = Scene(State.DELIVERING)
     yield scene
     scene.close()
+
+
+@pytest.fixture
+def running(make_bridge: MakeBridge, tmp_path: Path) -> Iterator[World]:
+    """A whole bridge between a Prometheus and the sandbox, before its first turn."""
+    with worlds(make_bridge, tmp_path) as world:
+        yield world
