@@ -1,4 +1,4 @@
-# Sourced by the scripts beside it: Debian packages without root and without installing them.
+# Sourced by the scripts beside it: packages of Debian and of npm, without root and without installing them.
 # apt keeps lists of its own under .cache/apt, for a fresh container has none, and old ones name packages that are gone.
 
 root=$(CDPATH='' cd "$(dirname "$0")/.." && pwd)
@@ -71,4 +71,25 @@ deb_unpack() {
         dpkg-deb -x "$package" "$folder"
         rm "$package"
     done
+}
+
+# npm_unpack HOME NAME VERSION CHECKSUM FILE…: these files of an npm package, unless they are there. npm only fetches it,
+# from wherever it is set up to; nothing of it is run, and the SHA-512 checksum must be this one.
+npm_unpack() {
+    [ ! -d "$1" ] || return 0
+    node=$("$root/tools/node.sh") # which takes the lock itself
+    lock
+    [ ! -d "$1" ] || return 0
+    home=$1 package=$2@$3 checksum=$4
+    shift 4
+    echo "${0##*/}: unpacking $package under .cache (once)" >&2
+    scratch
+    (cd "$new" && PATH="$node:$PATH" npm pack --silent --cache "$new/npm" --logs-max=0 --update-notifier=false \
+        "$package") > /dev/null ||
+        die "npm cannot fetch $package: mend the network, a proxy or npm's registry setting"
+    echo "$checksum  $(echo "$new"/*.tgz)" | sha512sum --check --quiet >&2 ||
+        die "$package is not the one that is known: see its checksum in this script"
+    mkdir "$new/unpacked"
+    tar -xzf "$new"/*.tgz -C "$new/unpacked" --strip-components=1 "$@"
+    mv -T "$new/unpacked" "$home"
 }

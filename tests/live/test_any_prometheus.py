@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -19,6 +16,7 @@ from bridge.sandbox import Sandbox
 from examples import stack
 from tests.scripted.certificate import certificate
 from tests.scripted.program import triton_bridge
+from tests.scripted.serving import Answer, Asked, serving
 
 pytestmark = pytest.mark.live
 
@@ -72,37 +70,11 @@ SELECTION = {
 }
 NAMES = [name.replace("vllm_", "vllm:") for name in SELECTION]
 
-Answer = Callable[[BaseHTTPRequestHandler], tuple[int, bytes]]
-
-
-@contextmanager
-def served(answer: Answer) -> Iterator[str]:
-    """host:port of a server that gives this answer to each GET."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, body = answer(self)
-            self.send_response(status)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        yield f"127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
-
 
 @pytest.fixture(scope="module")
 def exposed() -> Iterator[str]:
     """host:port where each of the further targets shows its metrics, under /NAME."""
-    with served(lambda request: (200, FURTHER[request.path.strip("/")].encode())) as address:
+    with serving(lambda asked: Answer(FURTHER[asked.path.strip("/")].encode())) as address:
         yield address
 
 
@@ -157,15 +129,15 @@ def guarded(
 def proxy(guarded: GuardedPrometheus) -> Iterator[str]:
     """The URL of a proxy before it that wants a token and names its tenants by a header."""
 
-    def forward(request: BaseHTTPRequestHandler) -> tuple[int, bytes]:
-        if request.headers.get("Authorization") != f"Bearer {TOKEN}":
-            return 401, b"who are you?"
-        if request.headers.get("X-Scope-OrgID") != TENANT:
-            return 403, b"not yours"
-        answer = guarded.ask(request.path)
-        return answer.status_code, answer.content
+    def forward(asked: Asked) -> Answer:
+        if asked.headers.get("Authorization") != f"Bearer {TOKEN}":
+            return Answer(b"who are you?", 401)
+        if asked.headers.get("X-Scope-OrgID") != TENANT:
+            return Answer(b"not yours", 403)
+        answer = guarded.ask(asked.path, **asked.query)
+        return Answer(answer.content, answer.status_code, answer.headers["Content-Type"])
 
-    with served(forward) as address:
+    with serving(forward) as address:
         yield f"http://{address}"
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -16,6 +14,7 @@ from bridge.sandbox import Sandbox
 from bridge.times import utc
 from examples import stack
 from tests.scripted.program import triton_bridge
+from tests.scripted.serving import Answer, serving
 
 pytestmark = pytest.mark.live
 
@@ -53,31 +52,17 @@ def prometheus(prometheus_folder: Path, tmp_path_factory: pytest.TempPathFactory
     """It has scraped for more than an interval."""
     scrapes = count()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = exposition(next(scrapes)).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as target:
-        thread = Thread(target=target.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        with stack.prometheus(
+    with (
+        serving(lambda _: Answer(exposition(next(scrapes)).encode())) as target,
+        stack.prometheus(
             tmp_path_factory.mktemp("prometheus"),
-            targets=[f"127.0.0.1:{target.server_address[1]}"],
+            targets=[target],
             scrape_interval="1s",
             folder=prometheus_folder,
-        ) as server:
-            stack.wait(lambda: server.query("nv_gpu_utilization offset 12s") != [], "no scrape", server)
-            yield server
-        target.shutdown()
-        thread.join()
+        ) as server,
+    ):
+        stack.wait(lambda: server.query("nv_gpu_utilization offset 12s") != [], "no scrape", server)
+        yield server
 
 
 @pytest.fixture(scope="module")

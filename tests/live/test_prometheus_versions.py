@@ -6,15 +6,13 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
 from examples import stack
 from tests.scripted.program import triton_bridge
+from tests.scripted.serving import Answer, serving
 
 pytestmark = pytest.mark.live
 
@@ -34,26 +32,11 @@ EXPOSITION = "\n".join(
 )
 
 
-class Handler(SimpleHTTPRequestHandler):
-    """Triton says no more of its type."""
-
-    def guess_type(self, path: object) -> str:
-        return "text/plain; charset=utf-8"
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
-def target(tmp_path: Path) -> Iterator[str]:
+def target() -> Iterator[str]:
     """host:port of an exposition with whole numbers among its bounds, which Triton writes without a fraction."""
-    folder = tmp_path / "target"
-    folder.mkdir()
-    (folder / "metrics").write_text(EXPOSITION)
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder))) as server:
-        Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        yield f"127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
+    with serving(lambda _: Answer(EXPOSITION.encode())) as address:
+        yield address
 
 
 def test_an_upgrade_begins_no_series_anew(tmp_path: Path, target: str, prometheis: dict[str, Path | str]) -> None:

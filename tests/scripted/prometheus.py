@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 from bridge.durations import parse_duration
+from tests.scripted.serving import Answer, Asked, serving
 
 Reply = tuple[int, bytes]
 _SELECTOR = re.compile(
@@ -38,19 +36,15 @@ class ScriptedPrometheus:
         self.expressions: dict[str, list[dict[str, Any]]] = {}
         self.failures: list[Reply | None] = []  # consumed one a request; None lets one pass
         self.asked: list[str] = []
+        self.headers: dict[str, str] = {}  # of the newest request
 
     def __enter__(self) -> ScriptedPrometheus:  # noqa: PYI034 — Self needs Python 3.11
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
-        self._thread.start()
+        self._server = serving(self._answer)
+        self.url = f"http://{self._server.__enter__()}"
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.__exit__(None, None, None)
 
     def add(self, name: str, samples: list[tuple[float, float]], **labels: str) -> None:
         """Add a series of the target ``triton-0:8002``, and nothing to ``up``."""
@@ -104,24 +98,10 @@ class ScriptedPrometheus:
                 )
         return _success({"resultType": "matrix" if span and not last else "vector", "result": rows})
 
-    def _handler(prometheus) -> type[BaseHTTPRequestHandler]:  # noqa: N805 — the handler has its own self
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True  # head and body are two writes: the second would wait 40 ms for an answer
-
-            def do_GET(self) -> None:
-                parts = urlsplit(self.path)
-                query = {name: found[0] for name, found in parse_qs(parts.query).items()}
-                status, body = prometheus.reply(parts.path, query)
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        return Handler
+    def _answer(self, asked: Asked) -> Answer:
+        self.headers = asked.headers
+        status, body = self.reply(asked.path, asked.query)
+        return Answer(body, status, "application/json")
 
 
 def _success(data: object) -> Reply:

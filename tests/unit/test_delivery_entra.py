@@ -1,9 +1,6 @@
 """Delivery over TLS with Entra ID: a real handshake, and a managed identity as App Service offers it."""
 
-import http.server
 import json
-import threading
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -12,6 +9,7 @@ from bridge.errors import ConfigurationError
 from bridge.points import Batch, Condition
 from bridge.sandbox import Sandbox
 from tests.scripted.certificate import certificate as made
+from tests.scripted.serving import Answer, serving
 
 NOW = 1_790_000_000.0
 CLIENT = "87654321-4321-4321-4321-cba987654321"
@@ -41,33 +39,26 @@ def trusted(certificate, monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", certificate[0])
 
 
-class Identity(http.server.BaseHTTPRequestHandler):
-    """App Service's token endpoint; ``server.asked`` holds the queries, ``server.status`` what it answers."""
+class Identity:
+    """App Service's token endpoint; ``asked`` holds the queries, ``status`` what it answers."""
 
-    def do_GET(self):
-        self.server.asked.append({name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()})
-        token = {"access_token": f"token-{len(self.server.asked)}", "expires_on": 4e9, "token_type": "Bearer"}
-        body = json.dumps({**token, "resource": "any"}).encode() if self.server.status == 200 else b"{}"
-        self.send_response(self.server.status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+    def __init__(self):
+        self.asked, self.status = [], 200
 
-    def log_message(self, *_): ...
+    def answer(self, asked):
+        self.asked.append(asked.query)
+        token = {"access_token": f"token-{len(self.asked)}", "expires_on": 4e9, "token_type": "Bearer"}
+        body = json.dumps({**token, "resource": "any"}) if self.status == 200 else "{}"
+        return Answer(body.encode(), self.status, "application/json")
 
 
 @pytest.fixture
 def identity(monkeypatch):
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Identity) as server:
-        server.asked, server.status = [], 200
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{server.server_address[1]}/msi/token")
+    identity = Identity()
+    with serving(identity.answer) as address:
+        monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://{address}/msi/token")
         monkeypatch.setenv("IDENTITY_HEADER", "any")
-        yield server
-        server.shutdown()
-        thread.join()
+        yield identity
 
 
 @pytest.fixture

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 import traceback
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from bridge.errors import PartialAnswer, PrometheusError, PrometheusRefused, PrometheusUnreachable
 from bridge.points import Series
 from bridge.prometheus import Prometheus, Rule, Target
+from tests.scripted.serving import Answer, Asked, serving
 
 PASSWORD = "top-secret"  # a name in the source lines that a traceback shows
 SECRET = f"{PASSWORD}-☃"
@@ -25,10 +23,9 @@ class Server:
     """Gives each request the same answer, and keeps what it was asked."""
 
     def __init__(self) -> None:
+        self.url = ""
         self.status, self.body = 200, b""
-        self.requests: list[tuple[str, dict[str, str], dict[str, str]]] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.requests: list[Asked] = []
 
     def answers(self, data: object, **more: object) -> None:
         self.body = json.dumps({"status": "success", "data": data, **more}).encode()
@@ -36,37 +33,17 @@ class Server:
     def gives(self, kind: str, result: object, **more: object) -> None:
         self.answers({"resultType": kind, "result": result}, **more)
 
-    def __enter__(self) -> Server:  # noqa: PYI034 — Self needs Python 3.11
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    def _handler(server) -> type[BaseHTTPRequestHandler]:  # noqa: N805 — the handler has its own self
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                parts = urlsplit(self.path)
-                query = {name: found[0] for name, found in parse_qs(parts.query).items()}
-                server.requests.append((parts.path, query, dict(self.headers)))
-                self.send_response(server.status)
-                self.send_header("Content-Length", str(len(server.body)))
-                self.end_headers()
-                self.wfile.write(server.body)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        return Handler
+    def answer(self, asked: Asked) -> Answer:
+        self.requests.append(asked)
+        return Answer(self.body, self.status)
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server() as started:
-        yield started
+    server = Server()
+    with serving(server.answer) as address:
+        server.url = f"http://{address}"
+        yield server
 
 
 Connect = Callable[..., Prometheus]
@@ -120,7 +97,7 @@ def test_a_question_is_an_instant_query_at_its_time(server: Server, connect: Con
     server.gives("vector", [])
     connect().ask("up", 1_795_000_020.0)
 
-    assert server.requests[0][:2] == ("/api/v1/query", {"query": "up", "time": "1795000020.000"})
+    assert server.requests[0][1:3] == ("/api/v1/query", {"query": "up", "time": "1795000020.000"})
 
 
 def test_now_is_prometheus_own_clock(server: Server, connect: Connect) -> None:
@@ -136,7 +113,7 @@ def test_names_are_those_with_a_sample_now(server: Server, connect: Connect) -> 
     prometheus.now = lambda: 10.0  # type: ignore[method-assign]
 
     assert prometheus.names() == {"up", "a:b"}
-    assert server.requests[0][:2] == (
+    assert server.requests[0][1:3] == (
         "/api/v1/query",
         {"query": 'count by (__name__) ({__name__!=""})', "time": "10.000"},
     )
@@ -163,7 +140,7 @@ def test_rules_bear_their_health(server: Server, connect: Connect) -> None:
         Rule("a_irate", "irate(a[1m])", "err", "no", 15.0),
         Rule("a_irate", "irate(a[1m])", "ok", "", 15.0),
     ]
-    assert server.requests[0][:2] == ("/api/v1/rules", {"type": "record"})
+    assert server.requests[0][1:3] == ("/api/v1/rules", {"type": "record"})
 
 
 def test_lookback_and_version_are_read_from_the_status(server: Server, connect: Connect) -> None:
@@ -263,7 +240,7 @@ def test_credentials_go_with_every_question(
     server.answers({"result": [10, "10"], "activeTargets": [], "groups": []})
     getattr(connect(**options), method)()
 
-    assert [headers.get(name) for _, _, headers in server.requests] == [value]
+    assert [headers.get(name) for *_, headers in server.requests] == [value]
 
 
 @pytest.mark.parametrize("method", ["now", "targets", "rules"])

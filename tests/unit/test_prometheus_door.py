@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 import re
 import socket
-import ssl
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -18,6 +15,7 @@ import pytest
 from bridge.errors import PrometheusError, PrometheusRefused, PrometheusUnreachable
 from bridge.prometheus import Prometheus
 from tests.scripted.certificate import certificate
+from tests.scripted.serving import Answer, Asked, serving
 
 METHODS = ["now", "targets", "rules", "lookback", "version"]
 ANSWER = {
@@ -33,50 +31,21 @@ NAME_CA = "name a PEM file with its certificate, or its issuer's, in BRIDGE_PROM
 
 
 class Door:
-    """Gives each request the same answer, over TLS where a certificate is given; else as a plain server."""
+    """Gives each request the same answer."""
 
     def __init__(self) -> None:
+        self.address = ""
         self.status, self.body = 200, json.dumps({"status": "success", "data": ANSWER}).encode()
-        door = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.send_response(door.status)
-                self.send_header("Content-Length", str(len(door.body)))
-                self.end_headers()
-                self.wfile.write(door.body)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        class Server(ThreadingHTTPServer):
-            def handle_error(self, *_: object) -> None:
-                """A client that does not trust us hangs up."""
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.port = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
-
-    def lock(self, pem: str, key: str) -> None:
-        """Speak TLS."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(pem, key)
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
-
-    def __enter__(self) -> Door:  # noqa: PYI034 — Self needs Python 3.11
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def answer(self, _: Asked) -> Answer:
+        return Answer(self.body, self.status)
 
 
 @pytest.fixture
 def door() -> Iterator[Door]:
-    with Door() as opened:
-        yield opened
+    door = Door()
+    with serving(door.answer) as door.address:
+        yield door
 
 
 Connect = Callable[..., Prometheus]
@@ -101,10 +70,8 @@ def locked(tmp_path: Path) -> Iterator[Callable[..., tuple[str, str]]]:
     with ExitStack() as running:
 
         def make(*hosts: str) -> tuple[str, str]:
-            pem, key = certificate(tmp_path, *hosts)
-            door = Door()
-            door.lock(pem, key)
-            return f"https://127.0.0.1:{running.enter_context(door).port}", pem
+            files = certificate(tmp_path, *hosts)
+            return f"https://{running.enter_context(serving(Door().answer, files))}", files[0]
 
         yield make
 
@@ -163,7 +130,7 @@ def test_a_file_of_certificates_that_vanished_is_told_as_that_setting(
 
 def test_tls_where_nobody_speaks_it_points_to_the_url(connect: Connect, door: Door) -> None:
     with pytest.raises(PrometheusUnreachable, match=f"^Prometheus cannot be reached: .* — {LOOK_AT_URL}$"):
-        connect(f"https://127.0.0.1:{door.port}").now()
+        connect(f"https://{door.address}").now()
 
 
 @pytest.mark.parametrize("body", [b"Unauthorized\n", b'{"status": "error", "error": "Unauthorized"}', b"<html>"])
@@ -171,7 +138,7 @@ def test_wrong_credentials_are_told_as_such(connect: Connect, door: Door, body: 
     door.status, door.body = 401, body
 
     with pytest.raises(PrometheusRefused) as caught:
-        connect(f"http://127.0.0.1:{door.port}").now()
+        connect(f"http://{door.address}").now()
     assert str(caught.value) == f"Prometheus answered 401: Unauthorized — {LOOK_AT_CREDENTIALS}"
 
 
@@ -191,7 +158,7 @@ def test_a_remedy_stands_only_where_it_may_help(
     door.status, door.body = status, body
 
     with pytest.raises(PrometheusRefused) as caught:
-        connect(f"http://127.0.0.1:{door.port}").now()
+        connect(f"http://{door.address}").now()
     assert str(caught.value) == f"Prometheus answered {expected}"
 
 

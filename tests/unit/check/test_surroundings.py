@@ -12,7 +12,7 @@ from bridge.backlog import Backlog
 from bridge.check.surroundings import check_clock, check_endpoint, check_folder
 from bridge.errors import Severity
 from bridge.settings import load
-from tests.scripted.prometheus import Reply, ScriptedPrometheus
+from tests.scripted.serving import Answer, Asked, serving
 
 KEY = "11111111-2222-3333-4444-555555555555"
 
@@ -67,19 +67,17 @@ def test_the_lock_of_a_bridge_that_has_ended_is_free_and_stays_so(running: Backl
 
 def test_an_endpoint_that_answers_is_no_finding_and_gets_no_post() -> None:
     """Any answer will do, such as a 404."""
-    asked: list[str] = []
+    requests: list[Asked] = []
 
-    class Endpoint(ScriptedPrometheus):
-        def reply(self, path: str, query: dict[str, str]) -> Reply:
-            asked.append(path)
-            return 404, b""
+    def answer(asked: Asked) -> Answer:
+        requests.append(asked)
+        return Answer(b"", 404)
 
-    with Endpoint(lambda: 0.0) as endpoint:
-        endpoint._server.RequestHandlerClass.do_POST = lambda _: asked.append("a post")  # type: ignore[attr-defined]
-        string = f"InstrumentationKey={KEY};IngestionEndpoint={endpoint.url}"
-
+    with serving(answer) as address:
+        string = f"InstrumentationKey={KEY};IngestionEndpoint=http://{address}"
         assert list(check_endpoint(load({"APPLICATIONINSIGHTS_CONNECTION_STRING": string}))) == []
-        assert asked == ["/"]
+
+    assert [(asked.method, asked.path) for asked in requests] == [("GET", "/")]
 
 
 def test_an_endpoint_that_cannot_be_reached_is_a_failure() -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
-from threading import Thread
 
 from examples import stack
+from tests.scripted.serving import Answer, Asked, serving
 
 TRITON = """\
 # TYPE nv_inference_count counter
@@ -82,26 +81,14 @@ def served() -> Iterator[str]:
     """host:port where each exposition stands, under /NAME. A histogram of /side observes something between all scrapes."""
     observed = count()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            name = self.path.strip("/")
-            body = (PAGES.get(name) or SIDE.format(n=next(observed))).encode()
-            version = "1.0.0; escaping=allow-utf-8" if name == "utf8" else "0.0.4"
-            self.send_response(200)
-            self.send_header("Content-Type", f"text/plain; version={version}; charset=utf-8")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def page(asked: Asked) -> Answer:
+        name = asked.path.strip("/")
+        body = (PAGES.get(name) or SIDE.format(n=next(observed))).encode()
+        version = "1.0.0; escaping=allow-utf-8" if name == "utf8" else "0.0.4"
+        return Answer(body, kind=f"text/plain; version={version}; charset=utf-8")
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        yield f"127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+    with serving(page) as address:
+        yield address
 
 
 def add(server: stack.PrometheusServer, address: str, page: str, instance: str, **labels: str) -> None:
