@@ -129,6 +129,12 @@ TABLE: tuple[Own, ...] = (
         lambda seen: seen.account.oldest_waiting or 0,
     ),
     Own(
+        "triton_bridge_interval_seconds",
+        Kind.GAUGE,
+        "Seconds from one grid time to the next.",
+        lambda seen: seen.snapshot.about.interval,
+    ),
+    Own(
         "triton_bridge_backfill_limit_seconds",
         Kind.GAUGE,
         "How old a grid time of the backlog may become before it expires.",

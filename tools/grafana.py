@@ -28,6 +28,11 @@ def _rate(name: str, labels: str = _MODEL) -> str:
     return f"rate({name}{{{labels}}}[$__rate_interval])"
 
 
+def _a_cycle(name: str) -> str:
+    """Of what counts once an interval: in a window of few scrapes that would be teeth of a saw."""
+    return f"rate({name}{{{_BRIDGE}}}[5m])"
+
+
 def _per_request(part: str, by: str) -> str:
     """Microseconds a request, of the requests that were answered; nothing where none was."""
     spent, answered = _rate(f"nv_inference_{part}_duration_us"), _rate("nv_inference_request_success")
@@ -139,7 +144,7 @@ SECTIONS: dict[str, list[Panel]] = {
         Panel(
             "Points, by what became of them",
             "ops",
-            {"{{outcome}}": f"sum by (outcome) ({_rate('triton_bridge_points_total', _BRIDGE)})"},
+            {"{{outcome}}": f"sum by (outcome) ({_a_cycle('triton_bridge_points_total')})"},
         ),
         Panel(
             "Waiting",
@@ -151,7 +156,7 @@ SECTIONS: dict[str, list[Panel]] = {
         ),
         Panel("Time of a cycle", "s", {"{{instance}}": f"triton_bridge_cycle_seconds{{{_BRIDGE}}}"}),
         Panel("Series", "short", {"{{instance}}": f"triton_bridge_series{{{_BRIDGE}}}"}),
-        Panel("Sent", "Bps", {"{{instance}}": _rate("triton_bridge_sent_bytes_total", _BRIDGE)}),
+        Panel("Sent", "Bps", {"{{instance}}": _a_cycle("triton_bridge_sent_bytes_total")}),
         Panel(
             "Billed in a month",
             "decbytes",

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from bridge.instruments import Instruments
-from bridge.points import Outcome
+from bridge.points import Outcome, Settlement
 from bridge.settings import describe
 from bridge.states import State
 from examples.stack import ROOT
@@ -70,10 +70,20 @@ def test_the_tests_notice_an_alert_that_fires(alert: str, wrong: str, own_promto
         pytest.param(" or (up == 0 and on (job, instance) last_over_time(", " or (up == 0 and (", id="any target"),
         pytest.param('up{job="triton-bridge"} == 0 or ', "", id="one that was never seen"),
         pytest.param(
-            "changes(triton_bridge_last_delivered_timestamp_seconds[5m]) == 0",
-            "time() - triton_bridge_last_delivered_timestamp_seconds > 600",
-            id="age",
+            "changes(triton_bridge_last_delivered_timestamp_seconds[5m]) == 0\n          and ", "", id="by the age alone"
         ),
+        pytest.param(
+            "\n          and time() - triton_bridge_last_delivered_timestamp_seconds > 2 * triton_bridge_interval_seconds",
+            "",
+            id="long intervals",
+        ),
+        pytest.param(
+            "\n          and time() - process_start_time_seconds > 2 * triton_bridge_interval_seconds",
+            "",
+            id="the first intervals",
+        ),
+        pytest.param('increase(triton_bridge_cycles_total{outcome="expired"}', 'increase(no{x="y"}', id="never read"),
+        pytest.param("[3d]", "[1d]", id="a day is enough"),
         pytest.param("_timestamp_seconds > 0) > 6", "_timestamp_seconds) > 6", id="an empty backlog is old"),
         pytest.param("_timestamp_seconds > 0) > 0.85", "_timestamp_seconds) > 0.85", id="an empty backlog expires"),
         pytest.param("> 6 * 3600", "> 6 * 360", id="old too soon"),
@@ -113,7 +123,8 @@ def test_the_alerts_are_on_metrics_and_outcomes_that_there_are() -> None:
     (states,) = re.findall(r'state=~"([\w|]+)"', expressions)
     assert set(re.findall(r"triton_bridge_\w+", expressions)) <= exposed
     assert set(states.split("|")) <= {state.value for state in State}
-    assert set(re.findall(r'outcome="(\w+)"', expressions)) <= {outcome.value for outcome in Outcome}
+    assert set(re.findall(r'points_total{outcome="(\w+)"', expressions)) <= {one.value for one in Outcome}
+    assert set(re.findall(r'cycles_total{outcome="(\w+)"', expressions)) <= {one.value for one in Settlement}
 
 
 def test_a_loss_of_each_kind_is_an_alert() -> None:

@@ -122,6 +122,7 @@ def test_before_anything_is_followed_every_series_is_there_at_zero() -> None:
 def test_of_a_bridge_that_has_just_started_all_but_what_it_is_is_zero(shown: Shown) -> None:
     assert {name: value for name, value in shown.series().items() if value} == {
         'triton_bridge_state{state="starting"}': 1.0,
+        "triton_bridge_interval_seconds": 60.0,
         "triton_bridge_backfill_limit_seconds": LIMIT,
         "triton_bridge_state_durable": 1.0,
         "triton_bridge_config_last_reload_successful": 1.0,
@@ -172,6 +173,7 @@ def test_each_shows_what_the_status_shows(shown: Shown) -> None:
         "unconfirmed_points_total": 7.0,
         "backlog_cycles": 2.0,
         "backlog_oldest_timestamp_seconds": 300.0,
+        "interval_seconds": 60.0,
         "backfill_limit_seconds": LIMIT,
         "last_cycle_timestamp_seconds": 960.0,
         "last_delivered_timestamp_seconds": 960.0,
