@@ -155,8 +155,8 @@ def _metrics(document: Document, width: int) -> Iterator[RenderableType]:
     yield Text.assemble((f"Metrics ({len(metrics)})" if newest else "Metrics", "bold"), title)
     if newest:
         bars = next(count for count in (60, 30, 20, 10) if count <= max(10, width - 60))
-        # A trend ends with the newest cycle that was read, the last hour ends now.
-        past = min(_MINUTES, int(document["now"] // 60 - newest["time"] // 60))
+        # A trend ends with the newest cycle that was read, the last hour ends now. (Its time is by Prometheus' clock.)
+        past = min(_MINUTES, max(0, int(document["now"] // 60 - newest["time"] // 60)))
         table = _table("metric, dimensions", ">series", ">value")
         table.add_column("last hour", no_wrap=True)
         for name, (points, dimensions, value) in metrics.items():
@@ -191,15 +191,18 @@ def _cycles(document: Document) -> Iterator[RenderableType]:
     fates = {one["time"]: one["settlement"] for one in document["details"]}  # repaired, it may be
     yield Text("Newest cycles", "bold")
     table = _table("of", "what became of it", ">read", ">accepted", ">ms", "problems")
+    above = ""
     for one in reports:
+        problems = "; ".join(one["problems"])
         table.add_row(
             _clock(one["time"], document["now"]),
             _words(fates.get(one["time"], one["settlement"])),
             f"{_read(one):,}",
             f"{_accepted(one):,}",
             _milliseconds(one),
-            harmless("; ".join(one["problems"])),
+            "as above" if problems and problems == above else harmless(problems),
         )
+        above = problems
     yield _indented(table)
 
 

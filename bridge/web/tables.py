@@ -97,8 +97,8 @@ def metrics(snapshot: Snapshot) -> Html:
     absent = snapshot.reports[0].absent if snapshot.reports else ()
     if newest is None:
         return section("Metrics", "metrics", tag("p", "No metric was read yet.", class_="none"), _absent(absent))
-    # A trend ends with the newest cycle that was read, the last hour ends now.
-    past = int(snapshot.now // 60 - newest.time // 60)
+    # A trend ends with the newest cycle that was read, the last hour ends now. (Its time is by Prometheus' clock.)
+    past = max(0, int(snapshot.now // 60 - newest.time // 60))
     minutes = max(1, math.ceil(snapshot.about.interval / 60))
     rows = (
         (

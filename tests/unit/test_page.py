@@ -295,6 +295,15 @@ def test_the_last_hour_of_a_metric_ends_now_and_not_with_the_newest_reading() ->
     assert path.endswith("L49 2")
 
 
+def test_the_last_hour_is_whole_where_this_clock_is_behind_that_of_prometheus() -> None:
+    board = Board(clock := Clock(NOW), lambda: Memory(Backlog(None).account), clock)
+    for minute in range(60):
+        board.record(Report(GRID + minute * 60, Settlement.SETTLED, {}, metrics={"m": Glance(1, (), minute)}))
+
+    (path,) = re.findall(r'class="sparkline".*?<path d="([^"]*)"', page(board.snapshot()))
+    assert path.count("L") == 59
+
+
 def test_board_and_page_of_a_hundred_metrics_cost_less_than_a_megabyte() -> None:
     backlog = Backlog(None)
     clock = Clock(NOW)

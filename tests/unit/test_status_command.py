@@ -146,6 +146,18 @@ def test_nothing_is_cut_off_at_80_columns() -> None:
         assert "".join(part.split()) in text
 
 
+def test_a_problem_that_lasts_is_written_out_once() -> None:
+    throttled = [replace(report(), time=T + 60 * number, **THROTTLED) for number in range(4)]
+    ok = replace(report(), time=T + 240)
+    rows = shown(document(*throttled, ok), 120).partition("Newest cycles")[2].splitlines()[2:7]
+
+    assert [row.rstrip().split("  ")[-1].strip() for row in rows] == [
+        "83",  # ms, and no problem
+        THROTTLED["problems"][0],
+        *["as above"] * 3,
+    ]
+
+
 def test_what_came_from_outside_neither_steers_the_terminal_nor_is_markup() -> None:
     text = shown(document(report()))
 
@@ -179,6 +191,13 @@ def test_metrics_that_were_read_last_some_cycles_ago_are_shown_with_a_trend_that
 
 
 # -- the pictures ------------------------------------------------------------------------------------------------------
+
+
+def test_a_clock_that_is_behind_that_of_prometheus_shows_all_the_same() -> None:
+    told = document(replace(report(), time=T + 600))
+
+    assert "requests" in shown(told)
+    assert next(line for line in shown(told).splitlines() if "requests" in line).rstrip()[-1] in bars._BARS
 
 
 @given(
