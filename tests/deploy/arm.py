@@ -28,6 +28,7 @@ class Rendering:
             "resourceGroup": lambda: dict(group),
             "resourceId": lambda kind, name: f"{group['id']}/providers/{kind}/{name}",
             "guid": lambda *parts: str(uuid.uuid5(uuid.NAMESPACE_URL, "-".join(parts))),
+            "string": str,
             "concat": lambda *parts: "".join(parts),
             "replace": lambda text, old, new: text.replace(old, new),
             "if": lambda condition, yes, no: yes if condition else no,
@@ -41,6 +42,8 @@ class Rendering:
         for name, declared in template["parameters"].items():
             value = given[name] if name in given else self.value(declared["defaultValue"])
             if type(value) is not TYPES[declared["type"]] or value not in declared.get("allowedValues", [value]):
+                raise ValueError(f"{name}: {value!r}")
+            if not declared.get("minValue", value) <= value <= declared.get("maxValue", value):
                 raise ValueError(f"{name}: {value!r}")
             self._parameters[name] = value
 

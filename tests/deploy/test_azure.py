@@ -9,6 +9,7 @@ import copy
 import json
 import re
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import jsonschema
 import pytest
 
 from bridge.instruments import Instruments
-from bridge.selection import Selection, load, parse
+from bridge.points import Outcome, Settlement
+from bridge.selection import Mode, Selection, load, parse
 from examples.stack import ROOT
 from tests.deploy.arm import Rendering
 from tools.azure.files import text
@@ -57,16 +59,31 @@ def queries() -> dict[str, str]:
     return charts | {f"alert {name}": query for name, query in logs.items() if query}
 
 
+def selections() -> list[Selection]:
+    """The presets that the workbook names, and what the document adds to them."""
+    (added,) = [parse(text) for text in re.findall(r"```json\n(.*?)```", DOCUMENT, re.DOTALL)]
+    return [added, *(load(ROOT / "config" / "presets" / f"{name}.json") for name in ("serving", "gpu", "llm"))]
+
+
 def sent() -> set[str]:
-    """The names that reach Azure by the presets that the workbook names, and by what the document adds to them."""
-    selections: list[Selection] = [
-        load(ROOT / "config" / "presets" / f"{name}.json") for name in ("serving", "gpu", "llm")
-    ]
-    names = {entry.name for selection in selections for entry in selection.entries}
-    quantiles = {
-        name for selection in selections for entry in selection.entries for name in entry.quantile_names(entry.name)
-    }
-    return names | quantiles | set(re.findall(r'"metric": "(triton_bridge_\w+)"', DOCUMENT))
+    """The names that reach Azure by these."""
+    entries = [entry for selection in selections() for entry in selection.entries]
+    return {entry.name for entry in entries} | {name for entry in entries for name in entry.quantile_names(entry.name)}
+
+
+def counters() -> set[str]:
+    """Those that are sent as what was counted in an interval."""
+    return {entry.name for one in selections() for entry in one.entries if entry.mode is Mode.INCREASE}
+
+
+def named(query: str) -> set[str]:
+    """The metrics whose whole names stand in a query."""
+    return set(re.findall(r'"((?:nv|vllm|triton_bridge)_\w+[^_])"', query))
+
+
+def own_part(query: str) -> str:
+    """What a chart asks of the rows that are chosen."""
+    return query.rpartition(";\n")[2]
 
 
 def test_what_is_checked_in_is_what_the_queries_give() -> None:
@@ -77,7 +94,7 @@ def test_what_is_checked_in_is_what_the_queries_give() -> None:
 
 def test_every_query_that_lies_there_is_shipped() -> None:
     files = {path.read_text(encoding="utf-8").strip() for path in (FOLDER / "queries").rglob("*.kql")}
-    shipped = json.dumps([WORKBOOK, TEMPLATE["resources"]])
+    shipped = json.dumps([WORKBOOK, TEMPLATE["resources"], TEMPLATE["variables"]])
 
     assert [query for query in files if json.dumps(query)[1:-1] not in shipped] == []
 
@@ -125,16 +142,107 @@ def test_role_instance_model_and_time_can_be_chosen_and_every_chart_obeys() -> N
 
 @pytest.mark.parametrize("name", queries())
 def test_a_query_names_only_what_presets_and_document_select(name: str) -> None:
-    quoted = re.findall(r'"([^"]*)"', queries()[name])
-    whole = {text for text in quoted if re.fullmatch(r"(nv|vllm|triton_bridge)_\w+[^_]", text)}
-    patterns = [text for text in quoted if text.startswith("^")]
+    patterns = re.findall(r'"(\^[^"]*)"', queries()[name])
 
-    assert whole - sent() == set()
+    assert named(queries()[name]) - sent() == set()
     assert [pattern for pattern in patterns if not any(re.match(pattern, one) for one in sent())] == []
 
 
+def test_charts_of_counters_stand_under_a_word_on_accumulations() -> None:
+    """No row tells whether it is an increase or an accumulation."""
+    warned = charted = ""
+    wrong = []
+    for item in WORKBOOK["items"]:
+        if item["type"] == 1:
+            warned = item["content"]["json"]
+        elif item["type"] == 3 and named(own_part(item["content"]["query"])) & counters():
+            charted += item["name"]
+            wrong += [] if "mode `increase`" in warned and "accumulation" in warned else [item["name"]]
+
+    assert charted
+    assert wrong == []
+
+
+@pytest.mark.parametrize("name", [name for name, query in queries().items() if "alert" in name and named(query)])
+def test_an_alert_on_counters_says_what_it_needs(name: str) -> None:
+    description = alerts()[name.removeprefix("alert ")]["description"]
+
+    assert named(queries()[name]) <= counters()
+    assert [one for one in named(queries()[name]) if one not in description] == []
+    assert "with mode increase" in description
+
+
+RATIOS = [
+    item["name"]
+    for item in WORKBOOK["items"]
+    if item["type"] == 3 and "names == " in own_part(item["content"]["query"])
+]
+
+
+def test_what_divides_one_metric_by_another_is_known() -> None:
+    """Any other division is of one name: a mean, or a rate."""
+    dividing = {
+        item["name"]
+        for item in WORKBOOK["items"]
+        if item["type"] == 3
+        and len(named(query := own_part(item["content"]["query"]))) > 1
+        and not query.startswith("whole\n")
+        and re.search(r" / \w", query)
+    }
+
+    assert sorted(RATIOS) == sorted(dividing)
+
+
+@pytest.mark.parametrize("name", RATIOS)
+def test_a_ratio_is_of_all_its_metrics_and_names_them_where_one_is_missing(name: str) -> None:
+    (content,) = [item["content"] for item in WORKBOOK["items"] if item["name"] == name]
+    needed = named(own_part(content["query"]))
+    told = re.findall(r"nv_[\w*]+", content["noDataMessage"])
+
+    assert "names = count_distinct(name) by bin(timestamp, grain)" in content["query"]
+    assert f"\n| where names == {len(needed)} and " in content["query"]
+    assert [one for one in needed if not any(fnmatchcase(one, pattern) for pattern in told)] == []
+
+
+@pytest.mark.parametrize(
+    "item", [item for item in WORKBOOK["items"] if item["type"] == 3], ids=lambda item: item["name"]
+)
+def test_what_is_divided_by_the_grain_is_of_whole_bins(item: dict[str, Any]) -> None:
+    """A bin that the time range cuts, or of which rows are to come yet, would seem a fall."""
+    query = item["content"]["query"]
+    own = own_part(query)
+
+    assert own.startswith("whole\n") == ("(grain / 1s)" in own) == ("a second" in item["content"]["title"])
+    assert re.findall(r".*\{TimeRange:grain\}.*", query) == ["let grain = max_of({TimeRange:grain}, 1m);"]
+
+
+def test_whole_bins_lie_between_the_start_of_the_time_and_the_newest_row() -> None:
+    (whole,) = {
+        found
+        for item in WORKBOOK["items"]
+        if item["type"] == 3
+        for found in re.findall(r"let whole = ([^;]*)", item["content"]["query"])
+    }
+
+    assert "timestamp > bin({TimeRange:start} + grain - 1tick, grain) and timestamp <= bin(newest, grain)" in whole
+    assert whole.endswith("| extend timestamp = bin(timestamp - 1tick, grain)")
+
+
+def test_rows_of_other_applications_are_left_out() -> None:
+    asked = [item["content"]["query"] for item in WORKBOOK["items"] if item["type"] == 3]
+    asked += [one["query"] for one in WORKBOOK["items"][0]["content"]["parameters"] if "query" in one]
+    by_name = re.compile(r"customMetrics\n\| where name startswith [^;]*\| distinct cloud_RoleName;")
+
+    assert [query for query in asked if len(by_name.findall(query)) != 1] == []
+    assert [
+        query
+        for query in asked
+        if re.search(r"customMetrics(?!\n\| where cloud_RoleName in \(ours\)\n)", by_name.sub("", query))
+    ] == []
+
+
 def test_the_document_selects_own_metrics_that_there_are() -> None:
-    (selection,) = [parse(text) for text in re.findall(r"```json\n(.*?)```", DOCUMENT, re.DOTALL)]
+    selection = selections()[0]
     registry = Instruments().registry
     exposed = {sample.name for family in registry.collect() for sample in family.samples}
 
@@ -146,7 +254,14 @@ def test_the_document_selects_own_metrics_that_there_are() -> None:
     [
         {},
         {"actionGroupId": ACTIONS, "splitByModel": True, "roleNames": ["a", "b"], "silentEnds": ["cut off"]},
-        {"silentRemembered": "PT1H", "name": "prod", "location": "northeurope", "loadRatio": 3},
+        {
+            "silentRemembered": "PT3H",
+            "silentMinutes": 125,
+            "failureRequests": 1,
+            "name": "prod",
+            "location": "northeurope",
+            "loadRatio": 3,
+        },
     ],
     ids=["defaults", "notified", "other values"],
 )
@@ -209,15 +324,64 @@ def test_nobody_is_notified_without_an_action_group() -> None:
     ] * 2
 
 
-def test_silence_is_ten_minutes_within_the_time_that_the_rule_looks_back() -> None:
-    silent = alerts()["silent"]
+@pytest.mark.parametrize(
+    ("alert", "parameter", "asked"),
+    [
+        ("silent", "silentMinutes", "| where newest < ago({}m)"),
+        ("failures", "failureRequests", "| where successes > 0 and counted >= {}"),
+    ],
+)
+def test_a_number_in_a_query_is_a_parameter(alert: str, parameter: str, asked: str) -> None:
+    default = TEMPLATE["parameters"][parameter]["defaultValue"]
 
-    assert "| where newest < ago(10m)" in silent["criteria"]["allOf"][0]["query"]
-    assert silent["overrideQueryTimeRange"] == "P1D"
-    assert [one["name"] for one in silent["criteria"]["allOf"][0]["dimensions"]][:2] == [
-        "cloud_RoleName",
-        "cloud_RoleInstance",
-    ]
+    def query(**parameters: int) -> list[str]:
+        return alerts(**parameters)[alert]["criteria"]["allOf"][0]["query"].splitlines()  # type: ignore[no-any-return]
+
+    assert asked.format(default) in query()
+    assert asked.format(47) in query(**{parameter: 47})
+
+
+@pytest.mark.parametrize("minutes", [4, 151])
+def test_no_silence_that_the_alert_could_not_see(minutes: int) -> None:
+    with pytest.raises(ValueError, match="silentMinutes"):
+        alerts(silentMinutes=minutes)
+
+
+def test_a_silent_instance_is_remembered_for_longer_than_its_silence_must_last() -> None:
+    longest = TEMPLATE["parameters"]["silentMinutes"]["maxValue"]
+    remembered = TEMPLATE["parameters"]["silentRemembered"]
+
+    assert alerts()["silent"]["overrideQueryTimeRange"] == "P1D"
+    assert longest >= 2 * 60 + 5  # BRIDGE_INTERVAL may be an hour
+    assert [text for text in remembered["allowedValues"] if hours(text) * 60 < longest + 30] == []
+
+
+def hours(duration: str) -> int:
+    found = re.fullmatch(r"P(?:(\d)D|T(\d)H)", duration)
+    assert found
+    return int(found[1] or 0) * 24 + int(found[2] or 0)
+
+
+def test_silence_is_that_of_an_instance() -> None:
+    silent = alerts()["silent"]["criteria"]["allOf"][0]
+
+    assert [one["name"] for one in silent["dimensions"]] == ["cloud_RoleName", "cloud_RoleInstance", "end"]
+
+
+@pytest.mark.parametrize("name", [name for name in queries() if "alert" in name])
+def test_no_alert_rounds_a_time(name: str) -> None:
+    """The alert service puts bin_at() with an origin of its own in the place of bin()."""
+    assert "bin(" not in queries()[name]
+
+
+def test_everything_that_will_not_arrive_is_an_alert() -> None:
+    lost = alerts()["lost"]["criteria"]["allOf"][0]
+    gone = {Outcome.REJECTED.value, Outcome.EXPIRED.value, Outcome.LEFT_OUT.value, Settlement.EXPIRED.value}
+    names, outcomes = re.findall(r"\| where \w+ in \(([^)]*)\)", lost["query"])
+
+    assert named(names) == {"triton_bridge_points_total", "triton_bridge_cycles_total"}
+    assert set(re.findall(r'"(\w+)"', outcomes)) == gone
+    assert [one["name"] for one in lost["dimensions"]][2:] == ["what", "outcome"]
 
 
 def test_the_ends_of_an_instance_are_those_that_the_query_tells_apart() -> None:
@@ -240,6 +404,21 @@ def test_metric_alerts_are_on_what_the_preset_sends_as_a_value() -> None:
     metrics = [one["criteria"]["allOf"][0]["metricName"] for one in alerts().values() if "metricName" in str(one)]
 
     assert [serving[metric] for metric in metrics] == ["value", "stats"]
+
+
+def test_document_and_template_name_the_switch_of_the_portal_by_both_its_names() -> None:
+    texts = [DOCUMENT.replace("\n", " "), TEMPLATE["parameters"]["splitByModel"]["metadata"]["description"]]
+
+    assert [
+        name
+        for text in texts
+        for name in (
+            "Send custom metrics to Azure Metric Store",
+            "With dimensions",
+            "Enable alerting on custom metric dim",
+        )
+        if name not in text
+    ] == []
 
 
 def test_the_document_tells_of_every_parameter_and_its_default() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from typing import Any
@@ -10,20 +11,36 @@ import pytest
 
 from bridge.status import About
 from examples.stack import ROOT
+from tests.deploy.arm import Rendering
 from tests.kql.parser import Analysis, analyse
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 # What Azure Workbooks put in the place of a parameter: of a choice, quoted values.
-PARAMETERS = {"TimeRange:grain": "5m", "Role": "'triton','other'", "Instance": "'*'", "Model": "'ident'"}
+PARAMETERS = {
+    "TimeRange:start": "datetime(2026-10-01T08:03:20.000Z)",
+    "TimeRange:grain": "5m",
+    "Role": "'triton','other'",
+    "Instance": "'*'",
+    "Model": "'ident'",
+}
+NAMES_WITH_QUOTES = ["it's", "C:\\", "a\\'b", '"']
 
 
 def load(name: str) -> dict[str, Any]:
     return json.loads((ROOT / "deploy" / "azure" / name).read_text(encoding="utf-8"))  # type: ignore[no-any-return]
 
 
-def filled(query: str) -> str:
+def filled(query: str, **given: str) -> str:
     """A query of the workbook as it is asked; KeyError where it names a parameter that there is not."""
-    return re.sub(r"\{([\w:]+)\}", lambda found: PARAMETERS[found[1]], query)
+    return re.sub(r"\{([\w:]+)\}", lambda found: (PARAMETERS | given)[found[1]], query)
+
+
+def chosen(choice: str, names: list[str]) -> str:
+    """What stands in a query where these names are chosen: the values that the choice makes of them, between quotes."""
+    (made,) = re.findall(r"value = (replace_string\(.*\)), label = name", choice)
+    for old, new in re.findall(r', ("(?:[^"\\]|\\.)*"), ("(?:[^"\\]|\\.)*")\)', made):
+        names = [name.replace(ast.literal_eval(old), ast.literal_eval(new)) for name in names]
+    return ",".join(f"'{name}'" for name in names)
 
 
 WORKBOOK = load("workbook.json")
@@ -35,9 +52,11 @@ CHOICES = {
     for parameter in item["content"]["parameters"]
     if "query" in parameter
 }
+TEMPLATE = load("template.json")
+DEPLOYED = Rendering(TEMPLATE, {"applicationInsightsId": "/c"}, {"id": "/g", "location": "westeurope"})
 ALERTS = {
-    resource["name"].split("'")[-2].strip("-"): resource["properties"]["criteria"]["allOf"][0]
-    for resource in load("template.json")["resources"]
+    resource["name"].partition("-")[2]: resource["properties"]["criteria"]["allOf"][0]
+    for resource in DEPLOYED.value(TEMPLATE["resources"])
     if resource["type"] == "Microsoft.Insights/scheduledQueryRules"
 }
 
@@ -63,7 +82,15 @@ SHIPPED = {
 }
 
 
+QUOTED = {
+    f"{kind} {name}": filled(
+        content["query"], **{one: chosen(CHOICES[one]["query"], NAMES_WITH_QUOTES) for one in CHOICES}
+    )
+    for kind, contents in (("chart", CHARTS), ("choice", CHOICES))
+    for name, content in contents.items()
+}
 WRONG = {
+    filled(CHARTS["requests"]["query"], Role="'it's'"): "line 8: Expected: , ",
     "customMetrics | where Name == 'x'": "line 1: The name 'Name' does not refer to any known column",
     "customMetrics\n| summarize sum(valueSums)": "line 2: The name 'valueSums' does not refer to any known column",
     "metrics | take 1": "line 1: The name 'metrics' does not refer to any known table",
@@ -75,7 +102,7 @@ WRONG = {
 
 @pytest.fixture(scope="module")
 def analyses() -> dict[str, Analysis]:
-    asked = SHIPPED | {query: query for query in WRONG}
+    asked = SHIPPED | {query: query for query in (*WRONG, *QUOTED.values())}
     return dict(zip(asked, analyse(list(asked.values())), strict=True))
 
 
@@ -101,8 +128,19 @@ def test_a_chart_over_time_has_a_time_and_numbers(name: str, analyses: dict[str,
 
 
 @pytest.mark.parametrize("name", CHOICES)
-def test_a_choice_is_one_column_of_text(name: str, analyses: dict[str, Analysis]) -> None:
-    assert list(analyses[f"choice {name}"].columns.values()) == ["string"]
+def test_a_choice_is_a_value_and_what_is_read_of_it(name: str, analyses: dict[str, Analysis]) -> None:
+    """Workbooks take the first two columns for them, in this order."""
+    assert list(analyses[f"choice {name}"].columns.items()) == [("value", "string"), ("label", "string")]
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_a_chosen_name_with_quotes_is_that_name(name: str) -> None:
+    assert ast.literal_eval(f"[{chosen(CHOICES[name]['query'], NAMES_WITH_QUOTES)}]") == NAMES_WITH_QUOTES
+
+
+@pytest.mark.parametrize("name", QUOTED)
+def test_names_with_quotes_do_not_break_a_query(name: str, analyses: dict[str, Analysis]) -> None:
+    assert analyses[QUOTED[name]].errors == []
 
 
 @pytest.mark.parametrize("name", ALERTS)

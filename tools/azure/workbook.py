@@ -31,26 +31,61 @@ class Chart(NamedTuple):
 
 
 _INCREASES = "with mode increase (preset serving)"
+_ANSWERED = "nv_inference_request_success and "
+_COUNTERS = (
+    "Counters must be sent with mode `increase`, as in the presets. A plain name sends the accumulation: what is shown"
+    " here is wrong for it, and no query can tell."
+)
 _SECTIONS: dict[str, list[Chart]] = {
     "Requests": [
         Chart("requests", "Requests a second, by model", f"nv_inference_request_success {_INCREASES}"),
         Chart("inferences", "Inferences a second, by model", f"nv_inference_count {_INCREASES}"),
         Chart("failures", "Failed requests, by reason", f"nv_inference_request_failure {_INCREASES}", "barchart"),
-        Chart("failed", "Failed requests, percent of all, by model", f"nv_inference_request_failure {_INCREASES}"),
+        Chart(
+            "failed",
+            "Failed requests, percent of all, by model",
+            f"{_ANSWERED}nv_inference_request_failure {_INCREASES}",
+        ),
     ],
     "Latency and load": [
-        Chart("latency", "Time of a request, ms, by model", f"nv_inference_request_duration_us {_INCREASES}"),
-        Chart("parts", "What it is made of, ms a request", f"the durations {_INCREASES}", "areachart"),
-        Chart("queue", "Time in the queue, ms a request, by model", f"nv_inference_queue_duration_us {_INCREASES}"),
+        Chart(
+            "latency",
+            "Time of a request, ms, by model",
+            f"{_ANSWERED}nv_inference_request_duration_us {_INCREASES}",
+        ),
+        Chart(
+            "parts",
+            "What it is made of, ms a request",
+            "nv_inference_request_success, nv_inference_queue_duration_us and the three"
+            f" nv_inference_compute_*_duration_us {_INCREASES}",
+            "areachart",
+        ),
+        Chart(
+            "queue",
+            "Time in the queue, ms a request, by model",
+            f"{_ANSWERED}nv_inference_queue_duration_us {_INCREASES}",
+        ),
         Chart(
             "pending", "Requests in the queue, greatest number", "nv_inference_pending_request_count with mode stats"
         ),
-        Chart("load", "Load ratio: time of the requests by the time of computing them", f"the durations {_INCREASES}"),
-        Chart("batch", "Batch size: inferences an execution", f"nv_inference_exec_count {_INCREASES}"),
+        Chart(
+            "load",
+            "Load ratio: time of the requests by the time of computing them",
+            f"nv_inference_request_duration_us and the three nv_inference_compute_*_duration_us {_INCREASES}",
+        ),
+        Chart(
+            "batch",
+            "Batch size: inferences an execution",
+            f"nv_inference_count and nv_inference_exec_count {_INCREASES}",
+        ),
     ],
     "Machine": [
         Chart("gpu", "GPU utilization, percent", "nv_gpu_utilization with mode stats (preset gpu)"),
-        Chart("gpu_memory", "GPU memory in use, percent, greatest", "nv_gpu_memory_used_bytes (preset gpu)"),
+        Chart(
+            "gpu_memory",
+            "GPU memory in use, percent, greatest",
+            "nv_gpu_memory_used_bytes and nv_gpu_memory_total_bytes (preset gpu)",
+        ),
         Chart("gpu_power", "GPU power, W", "nv_gpu_power_usage with mode stats (preset gpu)"),
         Chart("cpu", "CPU utilization, percent", "nv_cpu_utilization with mode stats (preset serving)"),
     ],
@@ -78,7 +113,8 @@ def workbook() -> dict[str, Any]:
 def _items() -> list[dict[str, Any]]:
     items = [_parameters()]
     for heading, charts in _SECTIONS.items():
-        items.append({"type": 1, "content": {"json": f"## {heading}"}, "name": heading})
+        note = f"\n\n{_COUNTERS}" if any("mode increase" in chart.needs for chart in charts) else ""
+        items.append({"type": 1, "content": {"json": f"## {heading}{note}"}, "name": heading})
         items.extend(map(_chart, charts))
     return items
 
@@ -86,7 +122,7 @@ def _items() -> list[dict[str, Any]]:
 def _chart(chart: Chart) -> dict[str, Any]:
     content = {
         "version": "KqlItem/1.0",
-        "query": f"{query('rows')}\n{query(f'workbook/{chart.name}')}",
+        "query": _joined("ours", "rows", f"workbook/{chart.name}"),
         "size": 0,
         "title": chart.title,
         "noDataMessage": f"Nothing here in this time. It needs {chart.needs}.",
@@ -100,6 +136,10 @@ def _chart(chart: Chart) -> dict[str, Any]:
             "formatters": [{"columnMatch": "minutes_ago", "formatter": 8, "formatOptions": redder}]
         }
     return {"type": 3, "content": content, "customWidth": str(chart.width), "name": chart.name}
+
+
+def _joined(*parts: str) -> str:
+    return "\n".join(map(query, parts))
 
 
 def _parameters() -> dict[str, Any]:
@@ -126,7 +166,7 @@ def _parameters() -> dict[str, Any]:
 def _choice(name: str, label: str, file: str) -> dict[str, Any]:
     """Any number of what a query finds, all of it at first."""
     several = {"multiSelect": True, "quote": "'", "delimiter": ",", "value": ["value::all"]}
-    asked = {"query": query(f"workbook/{file}"), **_IN_CHOSEN_TIME, **_OF_APPLICATION_INSIGHTS}
+    asked = {"query": _joined("ours", f"workbook/{file}", "choice"), **_IN_CHOSEN_TIME, **_OF_APPLICATION_INSIGHTS}
     return _parameter(name, label, {"type": 2, **several, **asked, "typeSettings": _EVERYTHING})
 
 
