@@ -33,11 +33,12 @@ class Detail:
 
 
 class Fate(str, Enum):
-    """What became of a stretch of time: of its cycles, all alike. The first three are settled."""
+    """What became of a stretch of time: of its cycles, all alike. The first four are settled."""
 
     DELIVERED = "delivered"
     REPAIRED = "repaired"  # later than in its own turn
-    REJECTED = "rejected"  # but some points, which the service did not take
+    NOTHING = "nothing"  # to send: there was no point to post
+    REJECTED = "rejected"  # some or all points
     NO_DATA = "no_data"
     WAITING = "waiting"
     EXPIRED = "expired"

@@ -165,6 +165,12 @@ TABLE: tuple[Own, ...] = (
         lambda seen: seen.newest.read if seen.newest else 0,
     ),
     Own(
+        "triton_bridge_absent_metrics",
+        Kind.GAUGE,
+        "Selected metrics without a series in the newest cycle; the status page names them.",
+        lambda seen: len(seen.snapshot.absent),
+    ),
+    Own(
         "triton_bridge_monthly_billed_bytes",
         Kind.GAUGE,
         "What 30 days of cycles like the newest that was read are billed as, about; 0: none was yet.",

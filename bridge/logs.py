@@ -199,7 +199,10 @@ class _Text(logging.Formatter):
         message, cycle = record.getMessage(), getattr(record, "cycle", "")
         if cycle and cycle not in message:
             message += f" (cycle {cycle})"
-        message += str(getattr(record, "repeated", ""))
+        if repeated := getattr(record, "repeated", None):
+            message += str(repeated)
+            if repeated.latest is not None:  # all may be well again
+                message = f"earlier: {message}"
         # What a server says may stand in a message: it must not look like lines of ours, nor steer a terminal.
         message = _CONTROL.sub(lambda character: repr(character[0])[1:-1], message)
         return f"{_time(record.created)} {record.levelname} {record.name.removeprefix('bridge.')}: {message}"

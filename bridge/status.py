@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import threading
 import time
-from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import islice
 
 from bridge.account import Account
 from bridge.points import Condition, Obstacle, Outcome, Report, Settlement
 from bridge.states import State
+from bridge.trends import Trends
 
 __all__ = ["About", "Board", "Hour", "Memory", "Snapshot", "State"]
 
 log = logging.getLogger(__name__)
 
 _REPORTS_KEPT = 60
-_MINUTES = 60  # of a trend
-_TRENDS_KEPT = 500  # metrics; half a kilobyte each
 _MONTH = 30 * 86_400.0  # s, as ``bridge.billing`` has it
 _OBSTACLES = {
     Obstacle.PROMETHEUS: State.PROMETHEUS_UNREACHABLE,
@@ -117,6 +113,11 @@ class Snapshot:
         )
 
     @property
+    def absent(self) -> tuple[str, ...]:
+        """The selected metrics without a series in the newest cycle."""
+        return self.reports[0].absent if self.reports else ()
+
+    @property
     def monthly_bytes(self) -> float | None:
         """What 30 days of cycles like the newest that was read are billed as, about; None before the first."""
         sizes = (report.billed_bytes for report in self.reports if report.billed_bytes)
@@ -124,8 +125,10 @@ class Snapshot:
 
     @property
     def next_cycle(self) -> float:
-        """The grid time that is next."""
-        return (self.now // self.about.interval + 1) * self.about.interval
+        """The grid time that is worked on next; it is past where its scrapes are still waited for."""
+        passed = self.now // self.about.interval * self.about.interval
+        is_due = bool(self.reports) and self.reports[0].time < passed
+        return passed if is_due else passed + self.about.interval
 
     @property
     def live(self) -> bool:
@@ -136,7 +139,9 @@ class Snapshot:
     def troubles(self) -> tuple[str, ...]:
         """What a person should look at, whatever the state is; empty where nothing is wrong."""
         stuck = () if self.live else (f"the loop made its last progress {self.silent:.0f} s ago",)
-        unused = (f"metrics.json was changed and cannot be used: {one}" for one in self.selection_problems)
+        unused = (
+            f"the changed metrics.json cannot be used, and the one before is: {one}" for one in self.selection_problems
+        )
         return (*stuck, *unused, *filter(None, (self.memory.trouble,)), *self.memory.problems)
 
     @property
@@ -168,7 +173,7 @@ class Board:
         self._moved = monotonic()
         self._state = State.STARTING
         self._reports: deque[Report] = deque(maxlen=_REPORTS_KEPT)
-        self._trends = _Trends()
+        self._trends = Trends()
         self._held_up = ""
         self._selection = ""
         self._selected: float | None = None
@@ -264,35 +269,15 @@ def _state(newest: Report | None, account: Account) -> State:
     if newest.condition not in {None, Condition.DELIVERING}:
         assert newest.condition
         return State(newest.condition.value)
-    if newest.condition is None:
+    return _state_of_posted(newest, account)
+
+
+def _state_of_posted(newest: Report, account: Account) -> State:
+    """Where nothing stands in the way."""
+    if newest.condition is None and newest.settlement is Settlement.SETTLED:
         return State.NOTHING_TO_SEND
+    if newest.outcomes.get(Outcome.REJECTED) and not newest.outcomes.get(Outcome.ACCEPTED):
+        return State.REJECTED
     # A later one is under way, and no reason to think that anything is behind.
     behind = account.oldest_waiting is not None and account.oldest_waiting <= newest.time
     return State.CATCHING_UP if behind else State.DELIVERING
-
-
-class _Trends:
-    """The values of the last hour, one a minute: a ring of numbers for each metric."""
-
-    def __init__(self) -> None:
-        self._newest = 0  # minute
-        self._rings: dict[str, array[float]] = {}
-
-    def add(self, report: Report) -> None:
-        minute = int(report.time // 60)
-        if not report.metrics or minute < self._newest:
-            return
-        for passed in range(max(self._newest + 1, minute - _MINUTES + 1), minute + 1):
-            for ring in self._rings.values():
-                ring[passed % _MINUTES] = math.nan
-        self._newest = minute
-        for name, glance in islice(report.metrics.items(), _TRENDS_KEPT):
-            ring = self._rings.setdefault(name, array("d", [math.nan] * _MINUTES))
-            ring[minute % _MINUTES] = glance.value
-        for name in [name for name, ring in self._rings.items() if all(map(math.isnan, ring))]:
-            del self._rings[name]  # not selected any more
-
-    def values(self) -> dict[str, tuple[float, ...]]:
-        """Oldest first."""
-        first = (self._newest + 1) % _MINUTES
-        return {name: (*ring[first:], *ring[:first]) for name, ring in self._rings.items()}

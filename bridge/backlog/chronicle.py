@@ -43,6 +43,8 @@ class Chronicle:
             fate = Fate(settlement.value)
         elif outcomes.get(Outcome.REJECTED) or outcomes.get(Outcome.EXPIRED):
             fate = Fate.REJECTED
+        elif not outcomes.get(Outcome.ACCEPTED):
+            fate = Fate.NOTHING
         self.note(start, time, fate)
 
     def shown(self, unknown: Iterable[Span], waiting: Iterable[Span]) -> list[tuple[int, int, Fate]]:

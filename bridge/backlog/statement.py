@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from heapq import nlargest
 
 from bridge.account import Account, Detail
+from bridge.backlog.eras import Piece
 from bridge.backlog.held import Outcomes
 from bridge.backlog.ledger import READING, ROWS_KEPT, Ledger, Row
+from bridge.backlog.spans import Span
 from bridge.points import Outcome, Settlement
 
 
@@ -35,7 +37,8 @@ def account(ledger: Ledger) -> Account:
         last_delivered=_seconds(ledger.last_delivered),
         oldest_waiting=_seconds(min(oldest, default=None)),
         details=tuple(
-            Detail(row.start / 1000, time / 1000, row.settlement, row.outcomes) for time, row in _newest_rows(ledger)
+            Detail(row.start / 1000, time / 1000, row.settlement, row.outcomes)
+            for time, row in _newest_rows(ledger, holes)
         ),
         rejections=tuple((time / 1000, rejection) for time, rejection in reversed(ledger.rejections)),
         unknown=tuple((start / 1000, end / 1000) for start, end in ledger.unknown),
@@ -48,17 +51,30 @@ def account(ledger: Ledger) -> Account:
     )
 
 
-def _newest_rows(ledger: Ledger) -> Iterator[tuple[int, Row]]:
-    """The newest cycles, newest first: finished, waiting as gaps, waiting with batches."""
+def _newest_rows(ledger: Ledger, holes: Sequence[Span]) -> Iterator[tuple[int, Row]]:
+    """The newest cycles, newest first: finished, waiting with batches, waiting as gaps, read or not."""
     held = {one.time: one for one in ledger.held.values()}
-    for time in nlargest(ROWS_KEPT, {*ledger.rows, *ledger.readings, *held}):
+    unread = {piece.end: piece for piece in _newest_pieces(ledger, holes)}
+    for time in nlargest(ROWS_KEPT, {*ledger.rows, *ledger.readings, *held, *unread}):
         if one := held.get(time):
             outcomes = one.decided + one.unsent + Counter({Outcome.WAITING: one.waiting})
             yield time, Row(one.start, Settlement.WAITING, outcomes)
         elif reading := ledger.readings.get(time):
             yield time, Row(ledger.cell_start(time), Settlement.WAITING, reading)
+        elif piece := unread.get(time):
+            yield time, Row(piece.start, Settlement.WAITING, Counter())
         else:
             yield time, ledger.rows[time]
+
+
+def _newest_pieces(ledger: Ledger, holes: Sequence[Span]) -> Iterator[Piece]:
+    """Those of the newest grid times that are not settled; a hole of two days has too many to make them all."""
+    if not holes:
+        return
+    since = holes[-1][1] - ROWS_KEPT * ledger.eras.current.interval
+    for start, end in holes:
+        if end > since:
+            yield from ledger.eras.pieces(max(start, ledger.eras.grid_before(max(since, 0))), end)
 
 
 def _seconds(moment: int | None) -> float | None:

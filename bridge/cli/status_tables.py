@@ -5,45 +5,33 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from itertools import repeat
 from typing import Any
 
-from rich.columns import Columns
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from bridge.account import Fate
-from bridge.cli.bars import sparkline, timeline
+from bridge.cli import wording
+from bridge.cli.bars import sparkline
 from bridge.cli.page import harmless
+from bridge.cli.two_days import a_character, two_days
 from bridge.states import State
 from bridge.web import writing
-from bridge.web.charts import FATES, SPAN, TONES, Tone
+from bridge.web.charts import TONES, Tone
 
 Document = Mapping[str, Any]
 
 _SHOWN = 5  # of cycles and of rejections
 _MINUTES = 60  # of a trend
-_CELLS = (144, 96, 72, 48, 24, 12)  # of 48 h: whole numbers of minutes
 _TONES: Mapping[Tone, tuple[str, str]] = {  # a mark, and a style
     Tone.GOOD: ("✓", "bold green"),
     Tone.BUSY: ("»", "bold cyan"),
     Tone.WARN: ("!", "bold yellow"),
     Tone.BAD: ("✗", "bold red"),
 }
-_FATES: Mapping[Fate, tuple[str, str]] = {  # told apart without colours too
-    Fate.DELIVERED: ("█", "green"),
-    Fate.REPAIRED: ("▒", "cyan"),
-    Fate.REJECTED: ("%", "yellow"),
-    Fate.NO_DATA: ("·", "dim"),
-    Fate.WAITING: ("~", "yellow"),
-    Fate.UNKNOWN: ("?", "magenta"),
-    Fate.EXPIRED: ("x", "red"),
-}
-_NOT_DUE = ("_", "dim")
 
 
 def status(document: Document, width: int) -> RenderableType:
@@ -52,7 +40,7 @@ def status(document: Document, width: int) -> RenderableType:
         _state(document),
         _facts(document),
         _account(document),
-        _timeline(document, width),
+        _two_days(document, width),
         _metrics(document, width),
         _rejections(document),
         _cycles(document),
@@ -70,9 +58,10 @@ def lost(problem: str) -> RenderableType:
 def _state(document: Document) -> Iterator[RenderableType]:
     now, tone = document["now"], TONES[State(document["state"])]
     mark, style = _TONES[tone]
-    since = f" since {_clock(document['since'], now)}, for {_length(now - document['since'])}"
+    since = f" since {wording.clock(document['since'], now)}, for {wording.length(now - document['since'])}"
     yield Text.assemble((f"{mark} {document['words']}", style), since)
-    told = (("what is known", document["detail"]), ("what to do", document["remedy"]))
+    absent = wording.plain(writing.some(document["absent"]))
+    told = (("what is known", document["detail"]), ("what to do", document["remedy"]), ("without series", absent))
     yield from (_pair(name, text) for name, text in told if text)
     yield from (_line(Tone.BAD, trouble) for trouble in document["troubles"])
 
@@ -80,22 +69,31 @@ def _state(document: Document) -> Iterator[RenderableType]:
 def _facts(document: Document) -> Iterator[RenderableType]:
     now, delivered, oldest = document["now"], document["last_delivered"], document["oldest_waiting"]
     newest = next(iter(document["reports"]), None)
-    yield _pair("last cycle", f"{_clock(newest['time'], now)}, {_done(newest)}" if newest else "none yet")
-    yield _pair("next cycle", f"{_clock(document['next_cycle'], now)}, in {_length(document['next_cycle'] - now)}")
-    newest_there = "nothing yet" if delivered is None else f"{_clock(delivered, now)}, {_length(now - delivered)} ago"
+    yield _pair("last cycle", f"{wording.clock(newest['time'], now)}, {_done(newest)}" if newest else "none yet")
+    yield _pair(
+        "next cycle",
+        f"{wording.clock(document['next_cycle'], now)}, {wording.plain(writing.coming(document['next_cycle'], now))}",
+    )
+    newest_there = (
+        "nothing yet"
+        if delivered is None
+        else f"{wording.clock(delivered, now)}, {wording.length(now - delivered)} ago"
+    )
     yield _pair("newest in Azure", newest_there)
-    waiting = _count(document["cycles"]["waiting"], "cycle")
+    waiting = wording.count(document["cycles"]["waiting"], "cycle")
     yield _pair(
         "waiting",
-        "nothing" if oldest is None else f"{waiting}, the oldest of {_clock(oldest, now)}, {_length(now - oldest)} ago",
+        "nothing"
+        if oldest is None
+        else f"{waiting}, the oldest of {wording.clock(oldest, now)}, {wording.length(now - oldest)} ago",
     )
     size = document["monthly_bytes"]
-    yield _pair("volume a month", "not known yet" if size is None else f"about {_plain(writing.volume(size))}")
+    yield _pair("volume a month", "not known yet" if size is None else f"about {wording.plain(writing.volume(size))}")
 
 
 def _done(report: Mapping[str, Any]) -> str:
     """What a cycle did, in a few words."""
-    read = f"{_count(_read(report), 'point')} read, {_accepted(report):,} accepted"
+    read = f"{wording.count(_read(report), 'point')} read, {_accepted(report):,} accepted"
     if report["obstacle"] is not None:
         read = "it could not be read"
     elif report["settlement"] == "no_data":
@@ -106,8 +104,8 @@ def _done(report: Mapping[str, Any]) -> str:
 def _account(document: Document) -> Iterator[RenderableType]:
     """Two equations: what was read, and what fell due, is the sum of what became of it."""
     now, origin, hour = document["now"], document["origin"], document["hour"]
-    since = "nothing began yet" if origin is None else f"in all: since {_clock(origin, now)}"
-    yield Text.assemble(("Account", "bold"), f", last hour: since {_clock(hour['since'], now)}, {since}")
+    since = "nothing began yet" if origin is None else f"in all: since {wording.clock(origin, now)}"
+    yield Text.assemble(("Account", "bold"), f", last hour: since {wording.clock(hour['since'], now)}, {since}")
     beside = Table.grid(padding=(0, 4, 0, 0))
     beside.add_row(
         _sum("points read", hour["points"], document["points"]), _sum("cycles due", hour["cycles"], document["cycles"])
@@ -118,7 +116,7 @@ def _account(document: Document) -> Iterator[RenderableType]:
         (document["unconfirmed"], "were accepted by an empty reply"),
     ):
         if count:
-            yield _indented(Text(f"{_count(count, 'point')} {what}"))
+            yield _indented(Text(f"{wording.count(count, 'point')} {what}"))
 
 
 def _sum(total: str, hour: Mapping[str, int], whole: Mapping[str, int]) -> Table:
@@ -132,26 +130,20 @@ def _sum(total: str, hour: Mapping[str, int], whole: Mapping[str, int]) -> Table
     return table
 
 
-def _timeline(document: Document, width: int) -> Iterator[RenderableType]:
-    cells = next((count for count in _CELLS if count <= width - 2), _CELLS[-1])
-    stretches = [(start, end, Fate(fate)) for start, end, fate in document["timeline"]]
-    each = _length(SPAN / cells)
-    yield Text.assemble(("Last 48 hours", "bold"), f", {each} a character, the worst of each")
-    fates = list(timeline(stretches, document["now"], cells))
-    line = Text.assemble(*(_NOT_DUE if fate is None else _FATES[fate] for fate in fates))
-    scale = "48 h ago".ljust(cells // 2 - 4) + "24 h ago".ljust(cells - cells // 2 + 1) + "now"
-    yield _indented(Text("\n").join((line, Text(scale, "dim"))))
-    seen = ((_FATES[fate], FATES[fate].partition(":")[0]) for fate in FATES if fate in fates)
-    unseen = ((_NOT_DUE, "nothing was due"),) if None in fates else ()
-    legend = (Text.assemble(mark, f" {words}") for mark, words in (*seen, *unseen))
-    yield _indented(Columns(legend, padding=(0, 2)))
+def _two_days(document: Document, width: int) -> Iterator[RenderableType]:
+    yield Text.assemble(("Last 48 hours", "bold"), f", {a_character(width)} a character, the worst of each")
+    yield from map(_indented, two_days(document, width))
 
 
 def _metrics(document: Document, width: int) -> Iterator[RenderableType]:
     newest = next((report for report in document["reports"] if report["metrics"]), None)
-    absent = next((report["absent"] for report in document["reports"]), ())
+    absent = document["absent"]
     metrics = {} if newest is None else newest["metrics"]
-    title = f", as read for {_clock(newest['time'], document['now'])}" if newest else ": none was read yet"
+    title = ": none was read yet"
+    if newest:
+        title = (
+            f", as read for {wording.clock(newest['time'], document['now'])}; the sum of what was gained, else the mean"
+        )
     yield Text.assemble((f"Metrics ({len(metrics)})" if newest else "Metrics", "bold"), title)
     if newest:
         bars = next(count for count in (60, 30, 20, 10) if count <= max(10, width - 60))
@@ -162,7 +154,7 @@ def _metrics(document: Document, width: int) -> Iterator[RenderableType]:
         for name, (points, dimensions, value) in metrics.items():
             trend = [*document["trends"].get(name, [None] * _MINUTES)[past:], *repeat(None, past)]
             named = Text.assemble(name, (f"\n  {', '.join(dimensions)}" if dimensions else "", "dim"))
-            table.add_row(named, f"{points:,}", _value(value), Text(sparkline(trend, bars), "cyan"))
+            table.add_row(named, f"{points:,}", wording.value(value), Text(sparkline(trend, bars), "cyan"))
         yield _indented(table)
     if absent:
         yield _line(Tone.WARN, f"without a series now: {', '.join(absent)}")
@@ -180,7 +172,7 @@ def _rejections(document: Document) -> Iterator[RenderableType]:
     )
     for moment, one in rejections[:_SHOWN]:
         dimensions = ", ".join(f"{name}={value}" for name, value in one["dimensions"].items())
-        yield _pair(_clock(moment, document["now"]), f"{one['metric']}{' ' if dimensions else ''}{dimensions}")
+        yield _pair(wording.clock(moment, document["now"]), f"{one['metric']}{' ' if dimensions else ''}{dimensions}")
         yield _pair("", f"{one['status']} {one['reason']}", "red")
 
 
@@ -195,7 +187,7 @@ def _cycles(document: Document) -> Iterator[RenderableType]:
     for one in reports:
         problems = "; ".join(one["problems"])
         table.add_row(
-            _clock(one["time"], document["now"]),
+            wording.clock(one["time"], document["now"]),
             _words(fates.get(one["time"], one["settlement"])),
             f"{_read(one):,}",
             f"{_accepted(one):,}",
@@ -208,14 +200,16 @@ def _cycles(document: Document) -> Iterator[RenderableType]:
 
 def _about(document: Document) -> Iterator[RenderableType]:
     about, now = document["about"], document["now"]
-    selected = "" if document["selected"] is None else f", loaded {_clock(document['selected'], now)}"
+    selected = "" if document["selected"] is None else f", loaded {wording.clock(document['selected'], now)}"
     yield Text("Selection and versions", "bold")
     yield _pair("selection", f"{document['selection']}, {about['metrics_file']}{selected}")
     yield _pair("sends as", " · ".join(filter(None, (about["role"], about["instance"]))))
-    yield _pair("running since", f"{_clock(document['started'], now)}, a cycle every {_length(about['interval'])}")
+    yield _pair(
+        "running since", f"{wording.clock(document['started'], now)}, a cycle every {wording.length(about['interval'])}"
+    )
     versions = (f"{name} {version}" for name, version in about["versions"].items())
     yield _pair("versions", ", ".join((f"triton-bridge {about['version']}", *versions)))
-    yield _pair("this is of", f"{_clock(now, now)}; all times are UTC")
+    yield _pair("as of", f"{wording.clock(now, now)}; all times are UTC")
     yield Text("")
     yield Text("What arrived, in the logs of the Application Insights resource (KQL):", "bold")
     yield _indented(Text(harmless(document["query"]), overflow="fold"))
@@ -265,24 +259,3 @@ def _accepted(report: Mapping[str, Any]) -> int:
 
 def _milliseconds(report: Mapping[str, Any]) -> str:
     return f"{round(report['seconds'] * 1000):,}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _value(number: float | None) -> str:
-    return _plain(writing.value(math.nan if number is None else number), ",")
-
-
-def _length(seconds: float) -> str:
-    return _plain(writing.length(seconds))
-
-
-def _clock(moment: float, now: float) -> str:
-    return writing.clock(moment, now)
-
-
-def _plain(text: str, space: str = " ") -> str:
-    """Without the narrow space of the page, which few terminals have."""
-    return text.replace("\N{NARROW NO-BREAK SPACE}", space)

@@ -17,7 +17,7 @@ from bridge import __version__
 from bridge.backlog import Backlog
 from bridge.cli import status_tables
 from bridge.daemon import state_folder
-from bridge.errors import BridgeError, Finding, Severity
+from bridge.errors import BridgeError, ConfigurationError, Finding, Severity
 from bridge.points import Outcome
 from bridge.settings import Address, Settings
 from bridge.times import utc
@@ -36,9 +36,11 @@ def address(listen: Address) -> str:
 
 
 def fetch(url: str) -> bytes:
-    """Its ``/status.json``. Raises BridgeError where none is to be had."""
+    """Its ``/status.json``. Raises BridgeError where none is to be had, ConfigurationError where that is no URL."""
     session = requests.Session()
     session.trust_env = False  # a proxy of the way to Azure would be asked
+    if "://" not in url:
+        raise ConfigurationError([Finding("--url", f"{url!r} has no scheme", f"http://{url}")])
     place = f"{url.rstrip('/')}/status.json"
     remedy = "is it running? BRIDGE_LISTEN, or --url, must be as it is set there"
     try:

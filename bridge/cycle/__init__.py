@@ -242,7 +242,8 @@ def _report(
         Outcome.EXPIRED: sum(receipt.expired for receipt in receipts),
         Outcome.WAITING: waiting,
     }
-    detail = receipts[-1].detail if receipts and waiting else ""
+    told = waiting or not outcomes[Outcome.ACCEPTED]
+    detail = receipts[-1].detail if receipts and told else ""
     return Report(
         cycle.time,
         settlement,

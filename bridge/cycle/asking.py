@@ -6,7 +6,7 @@ The end of a run is asked for too, off the grid: what was counted since the last
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +22,8 @@ from bridge.selection import Selection
 from bridge.telemetry import Answers, Reading, translate
 from bridge.times import grid_time, settle_delay
 from bridge.witness import Witness
+
+_NAMED = 3  # targets that are down
 
 
 class Source(Protocol):
@@ -115,9 +117,17 @@ class Asking:
         self._scrape_interval = max((one.scrape_interval for one in targets), default=self._terms.scrape_interval)
 
     def read(self, due: Due, problems: list[str]) -> Reading | None:
-        """All answers for T, translated; None where Prometheus scraped nothing. Bad queries are told in ``problems``."""
+        """All answers for T, translated; None where Prometheus scraped nothing.
+
+        Bad queries are told in ``problems``; where a metric is missing, targets that are down too.
+        """
         answers = self._answers(due, problems)
-        return None if answers is None else self._translated(due, answers)
+        if answers is None:
+            return None
+        reading = self._translated(due, answers)
+        if reading.missing:
+            problems += _down(answers.up)
+        return reading
 
     def last_scrape(self, deadline: float) -> tuple[float, Mapping[str, str] | None]:
         """When Prometheus last scraped anything, 0: not in an interval; the labels of our own target."""
@@ -182,3 +192,16 @@ class Asking:
 
         asker = Asker(own, theirs, lookback)
         return gather(due.selection, self._interval(due), asker, problems, known=self._witness.sightings, seen=seen)
+
+
+def _down(up: Iterable[Series]) -> Iterator[str]:
+    """Sentences on the targets whose last scrape failed, the first of them by name."""
+    down = sorted(
+        f"{one.labels.get('job', '')} {one.labels.get('instance', '')}".strip()
+        for one in up
+        if one.samples and float(one.samples[-1][1]) == 0
+    )
+    for name in down[:_NAMED]:
+        yield f"target {name} is down"
+    if more := len(down[_NAMED:]):
+        yield f"and {more} more"

@@ -22,6 +22,7 @@ from bridge.delivery.attempt import Attempt
 from bridge.delivery.endpoint import Endpoint
 from bridge.delivery.exporter import Entra, context_tags
 from bridge.points import Batch, Condition, Receipt
+from bridge.times import utc
 
 __all__ = ["Delivery", "Entra", "context_tags"]
 
@@ -114,7 +115,10 @@ class Delivery:
             self._pauses = min(self._pauses + 1, 10)
         self.not_before = not_before or 0.0
         self._longest = self.not_before - self._clock()
-        return replace(receipt, not_before=not_before)
+        if not_before is None:
+            return receipt
+        detail = f"{receipt.detail}; nothing is posted before {utc(not_before)}"
+        return replace(receipt, detail=detail, not_before=not_before)
 
 
 class _Failure(NamedTuple):

@@ -21,7 +21,8 @@ Stretch = tuple[float, float, Fate]
 FATES: Mapping[Fate, str] = {
     Fate.DELIVERED: "delivered",
     Fate.REPAIRED: "repaired: delivered later",
-    Fate.REJECTED: "delivered but for some points",
+    Fate.NOTHING: "nothing to send",
+    Fate.REJECTED: "some or all points rejected",
     Fate.NO_DATA: "no data",
     Fate.WAITING: "waiting",
     Fate.UNKNOWN: "unknown: the record was damaged",
@@ -54,6 +55,7 @@ TONES: Mapping[State, Tone] = {
     State.PROMETHEUS_UNREACHABLE: Tone.WARN,
     State.MISCONFIGURED: Tone.BAD,
     State.CLOCK: Tone.BAD,
+    State.REJECTED: Tone.BAD,
     State.REFUSED: Tone.BAD,
     State.INTERCEPTED: Tone.BAD,
     State.SELECTION_UNREADABLE: Tone.BAD,

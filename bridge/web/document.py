@@ -27,6 +27,7 @@ def as_json(snapshot: Snapshot) -> dict[str, Any]:
         "troubles": list(snapshot.troubles),
         "next_cycle": snapshot.next_cycle,
         "query": snapshot.about.query,
+        "absent": list(snapshot.absent),
         "monthly_bytes": snapshot.monthly_bytes,
         "hour": {**_plain(snapshot.hour), "read": snapshot.hour.read},
         "points": points,

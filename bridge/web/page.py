@@ -9,7 +9,7 @@ from bridge.points import Outcome, Report, Settlement
 from bridge.status import Snapshot
 from bridge.web import charts, tables
 from bridge.web.markup import Content, Html, join, tag
-from bridge.web.writing import ago, clock, code, length, time, volume, whole
+from bridge.web.writing import ago, clock, code, coming, length, some, time, volume, whole
 
 _LISTED = 200  # stretches of the timeline
 
@@ -30,7 +30,7 @@ def page(snapshot: Snapshot) -> str:
         "header",
         tag("p", tag("strong", "triton-bridge"), f" {about.version}", class_="brand"),
         tag("p", " · ".join(filter(None, (about.role, about.instance))), class_="who"),
-        tag("p", "All times are UTC. This is of ", time(snapshot.now, snapshot.now), ".", class_="when"),
+        tag("p", "As of ", time(snapshot.now, snapshot.now), "; all times are UTC.", class_="when"),
         tag("p", id="lost", role="alert", hidden=True),
         tag("p", id="said", role="status", class_="unseen"),
     )
@@ -62,7 +62,11 @@ def _state(snapshot: Snapshot) -> Html:
     since = tag("p", "since ", time(snapshot.since, now), f", for {length(now - snapshot.since)}", class_="since")
     said = [
         tag("p", tag("strong", what), " ", text)
-        for what, text in (("What is known:", snapshot.detail), ("What to do:", state.remedy))
+        for what, text in (
+            ("What is known:", snapshot.detail),
+            ("What to do:", state.remedy),
+            ("Without a series now:", some(snapshot.absent)),
+        )
         if text
     ]
     told = tag("div", tag("h1", state.words), since, *said)
@@ -89,7 +93,7 @@ def _facts(snapshot: Snapshot) -> Html:
             time(newest.time if newest else None, now, "none yet"),
             _done(newest) if newest else "",
         ),
-        ("Next cycle", time(snapshot.next_cycle, now), f"in {length(snapshot.next_cycle - now)}"),
+        ("Next cycle", time(snapshot.next_cycle, now), coming(snapshot.next_cycle, now)),
         ("Newest in Azure", time(delivered, now, "nothing yet"), "" if delivered is None else ago(delivered, now)),
         (
             "Waiting",

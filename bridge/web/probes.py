@@ -32,7 +32,7 @@ def liveness(snapshot: Snapshot) -> Probe:
 def readiness(snapshot: Snapshot) -> Probe:
     """``/readyz``."""
     if snapshot.prometheus_answers is None:
-        return Probe(ok=False, reasons=(f"no cycle is done yet: {State.STARTING.remedy}",))
+        return Probe(ok=False, reasons=(State.STARTING.remedy,))
     against = []
     if not snapshot.prometheus_answers:
         against.append(f"Prometheus does not answer: {State.PROMETHEUS_UNREACHABLE.remedy} ({snapshot.detail})")

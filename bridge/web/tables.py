@@ -65,7 +65,7 @@ def account(snapshot: Snapshot) -> Html:
     every, hour, now = snapshot.memory.account, snapshot.hour, snapshot.now
     since = "since the start" if every.origin is None else f"since {clock(every.origin, now)}"
     points = _sum("points", "read", {"last hour": _words(hour.points), since: _words(snapshot.points)})
-    cycles = _sum("cycles", "due", {since: _words(every.cycles)})
+    cycles = _sum("cycles", "due", {"last hour": _words(hour.cycles), since: _words(every.cycles)})
     read = sum(hour.cycles.values())
     covered = (
         f"The last hour is that of {whole(read)} cycles, from {clock(hour.since, now)} on, by their last reading."
@@ -94,7 +94,7 @@ def account(snapshot: Snapshot) -> Html:
 def metrics(snapshot: Snapshot) -> Html:
     """Each metric of the newest cycle that was read, with its last hour."""
     newest = next((report for report in snapshot.reports if report.metrics), None)
-    absent = snapshot.reports[0].absent if snapshot.reports else ()
+    absent = snapshot.absent
     if newest is None:
         return section("Metrics", "metrics", tag("p", "No metric was read yet.", class_="none"), _absent(absent))
     # A trend ends with the newest cycle that was read, the last hour ends now. (Its time is by Prometheus' clock.)

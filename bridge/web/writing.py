@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from bridge.times import utc
 from bridge.web.markup import Content, Html, tag
 
 _THIN = "\N{NARROW NO-BREAK SPACE}"
 _UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
+_NAMED = 5
 _MONTHS = ("", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -65,6 +67,17 @@ def time(moment: float | None, now: float, none: str = "not yet") -> Content:
 def ago(moment: float, now: float) -> str:
     """How long ago it was."""
     return f"{length(now - moment)} ago"
+
+
+def coming(moment: float, now: float) -> str:
+    """How soon it comes."""
+    return f"in {length(moment - now)}" if moment > now else "due now"
+
+
+def some(names: Sequence[str]) -> str:
+    """The first of them, and how many more there are."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {whole(more)} more" if more > 0 else "")
 
 
 def code(text: str) -> Html:

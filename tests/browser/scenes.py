@@ -157,6 +157,12 @@ class Scene:
             self.backlog.settle(gap.start, time, Settlement.SETTLED, nothing)
             return Report(time, Settlement.SETTLED, nothing, absent=tuple(METRICS), seconds=0.012)
         cycle = self.backlog.begin(gap.start, time, [Batch.pack([b"{}"] * POINTS)])
+        if state is State.REJECTED:
+            cycle.intent(0)
+            cycle.verdict(0, Receipt(rejected=POINTS, rejections=REJECTIONS * 3))
+            cycle.end()
+            outcomes = {Outcome.REJECTED: POINTS}
+            return Report(time, Settlement.SETTLED, outcomes, condition=Condition.DELIVERING, **common)
         if state in REFUSALS:
             cycle.end()
             problem, condition = REFUSALS[state], Condition(state.value)

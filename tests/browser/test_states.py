@@ -97,4 +97,4 @@ def test_the_account_adds_up_as_it_stands_on_the_page(each: Scene, browser: Brow
         })"""
     )
     assert [column[0] for column in columns] == [sum(column[1:]) for column in columns]
-    assert len(columns) == 3
+    assert len(columns) == 4

@@ -70,7 +70,9 @@ def test_the_tests_notice_an_alert_that_fires(alert: str, wrong: str, own_promto
         pytest.param(" or (up == 0 and on (job, instance) last_over_time(", " or (up == 0 and (", id="any target"),
         pytest.param('up{job="triton-bridge"} == 0 or ', "", id="one that was never seen"),
         pytest.param(
-            "changes(triton_bridge_last_delivered_timestamp_seconds[5m]) == 0\n          and ", "", id="by the age alone"
+            "changes(triton_bridge_last_delivered_timestamp_seconds[5m]) == 0\n          and ",
+            "",
+            id="by the age alone",
         ),
         pytest.param(
             "\n          and time() - triton_bridge_last_delivered_timestamp_seconds > 2 * triton_bridge_interval_seconds",

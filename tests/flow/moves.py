@@ -118,6 +118,7 @@ CAUSES: dict[State, Callable[[World], object]] = {
     State.QUOTA: lambda world: world.always({"status": 439}),
     State.MISCONFIGURED: lambda world: world.always({"status": 401}),
     State.CLOCK: lambda world: world.always({"items": {"0": {"status": 400, "message": TOO_NEW}}}),
+    State.REJECTED: lambda world: world.well({"status": 400}),
     State.REFUSED: lambda world: world.always({"status": 400, "body": "no"}),
     State.INTERCEPTED: lambda world: world.always({"html": True}),
     State.SELECTION_UNREADABLE: World.unreadable,

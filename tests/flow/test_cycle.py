@@ -213,7 +213,31 @@ def test_metrics_of_which_nothing_is_there_are_named(make_bridge: MakeBridge) ->
     bridge = make_bridge("m", "misspelt", {"metric": "gone", "mode": "rate"})
     bridge.prometheus.add("m", [(T - 5, 1)])
 
-    assert bridge.run().absent == ("misspelt", "gone")
+    report = bridge.run()
+    assert (report.absent, report.problems) == (("misspelt", "gone"), ())
+
+
+def test_where_something_is_missing_the_targets_that_are_down_are_named(make_bridge: MakeBridge) -> None:
+    bridge = make_bridge("m", "gone")
+    bridge.prometheus.add("m", [(T - 5, 1)])
+    for number in range(5):
+        down = {"job": "pods", "instance": f"pod-{number}"}
+        bridge.prometheus.add("up", [(T - 20, 1), (T - 5, 0)], **down)
+
+    assert bridge.run().problems == (
+        "target pods pod-0 is down",
+        "target pods pod-1 is down",
+        "target pods pod-2 is down",
+        "and 2 more",
+    )
+
+
+def test_where_nothing_is_missing_no_target_matters(make_bridge: MakeBridge) -> None:
+    bridge = make_bridge("m")
+    bridge.prometheus.add("m", [(T - 5, 1)])
+    bridge.prometheus.add("up", [(T - 5, 0)], job="pods", instance="other")
+
+    assert bridge.run().problems == ()
 
 
 def test_matchers_that_up_does_not_bear_do_not_make_it_no_data(make_bridge: MakeBridge) -> None:

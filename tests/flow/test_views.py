@@ -79,8 +79,9 @@ def the_account(views: Views, arrived: int) -> None:
     counts = {"due": (sum(hour["cycles"].values()), document["due"])} | {
         name: (hour["cycles"][name], cycles[name]) for name in cycles
     }
-    assert terminal["cycles"] == _written(counts)
-    assert page["cycles"] == _written({name: (count,) for name, (_, count) in counts.items()})
+    assert page["cycles"] == terminal["cycles"] == _written(counts)
+    if document["origin"] is not None and document["now"] - document["origin"] < 3600:
+        assert (hour["cycles"], hour["points"]) == (cycles, points)
 
     decided = {name: count - document["waiting"].get(name, 0) for name, count in points.items() if name != "waiting"}
     assert {name: own[f"points_total {name}"] for name in decided} == decided
@@ -139,7 +140,9 @@ def the_metrics(views: Views) -> None:
         (name + ", ".join(dimensions), str(points)) for name, (points, dimensions, _) in read.items()
     ]
     assert [row[1:3] for row in metrics] == [row[1:3] for row in terminal.table("Metrics")]
-    absent = document["reports"][0]["absent"] if document["reports"] else []
+    absent = document["absent"]
+    assert views.own["absent_metrics"] == len(absent)
+    assert page.absent == terminal.facts.get("without series", "") == ", ".join(absent)
     said = [f"ithout a series now: {', '.join(absent)}"] if absent else []
     for lines in (page.notes, terminal.troubles):
         assert [one[1:] for one in lines if "a series now" in one] == said

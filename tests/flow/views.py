@@ -64,6 +64,7 @@ class Page:
         self.since = _text(sections["state"].find(".//p[@class='since']"))
         told = dict(_text(one).split(": ", 1) for one in sections["state"].iterfind(".//p[strong]"))
         self.known, self.remedy = told.get("What is known", ""), told.get("What to do", "")
+        self.absent = told.get("Without a series now", "")
         self.troubles = [_text(one) for one in sections["troubles"].iter("li")] if "troubles" in sections else []
         self.facts = {
             _text(one.find("dt")): ", ".join(map(_text, one.iter("dd"))) for one in root.iterfind(".//dl/div")

@@ -19,6 +19,7 @@ from bridge.envelopes import Encoder
 from bridge.errors import ConfigurationError
 from bridge.points import Batch, Condition
 from bridge.sandbox import Limits, Sandbox
+from bridge.times import utc
 
 NOW = 1_790_000_000.0
 KEY = "12345678-1234-1234-1234-123456789abc"
@@ -282,6 +283,7 @@ def test_what_no_repetition_mends_is_asked_at_growing_distances(delivery, sandbo
 
     assert distances == [60, 120, 240, 480, 900, 900]
     assert (receipt.condition, delivery.condition, waiting(receipt)) == (condition, condition, [1])
+    assert receipt.detail.endswith(f"; nothing is posted before {utc(receipt.not_before)}")
 
 
 def test_a_success_ends_the_pause_and_its_growth(delivery, sandbox, clock):

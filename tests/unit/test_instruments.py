@@ -179,6 +179,7 @@ def test_each_shows_what_the_status_shows(shown: Shown) -> None:
         "last_delivered_timestamp_seconds": 960.0,
         "cycle_seconds": 0.25,
         "series": 8.0,
+        "absent_metrics": 0.0,
         "monthly_billed_bytes": 100.0 * 30 * 86_400 / 60,
         "posts_total": 0.0,
         "sent_bytes_total": 0.0,

@@ -354,7 +354,7 @@ def test_a_count_is_written_with_the_next_line_of_anything_once_its_minute_is_ov
     clock.now = 75
     log.info("after it")
 
-    late = "try 1 (1 more since 00:00:05Z, the latest at 00:00:41Z)"
+    late = "earlier: try 1 (1 more since 00:00:05Z, the latest at 00:00:41Z)"
     assert output.messages == ["try 1", "within the minute", late, "after it"]
 
 
@@ -366,7 +366,7 @@ def test_a_count_is_written_at_the_end(make_log: MakeLog) -> None:
     handler.close()
     handler.close()
 
-    assert output.messages == ["try 5", "try 18 (2 more since 00:00:05Z, the latest at 00:00:18Z)"]
+    assert output.messages == ["try 5", "earlier: try 18 (2 more since 00:00:05Z, the latest at 00:00:18Z)"]
 
 
 def test_machines_get_the_count_and_its_times_as_fields(make_log: MakeLog) -> None:
@@ -388,7 +388,7 @@ def test_the_end_of_the_process_writes_the_counts() -> None:
     first, last = run("logs.setup('info', 'text'); [logging.error('x') for _ in '123']")
 
     assert first.endswith(" ERROR root: x")
-    assert re.search(r" ERROR root: x \(2 more since [\d:]{8}Z, the latest at [\d:]{8}Z\)$", last)
+    assert re.search(r" ERROR root: earlier: x \(2 more since [\d:]{8}Z, the latest at [\d:]{8}Z\)$", last)
 
 
 def test_a_held_back_problem_is_not_changed_for_other_handlers(make_log: MakeLog) -> None:
@@ -411,7 +411,13 @@ def test_memory_is_bounded_and_no_count_lost_for_it(make_log: MakeLog, monkeypat
     for message in ("a", "a", "b", "c", "d"):
         log.warning(message)
 
-    assert [re.sub(r" since.*", "", message) for message in output.messages] == ["a", "b", "a (1 more", "c", "d"]
+    assert [re.sub(r" since.*", "", message) for message in output.messages] == [
+        "a",
+        "b",
+        "earlier: a (1 more",
+        "c",
+        "d",
+    ]
     assert len(handler._problems) == 2
 
 

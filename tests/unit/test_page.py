@@ -155,7 +155,8 @@ def test_the_account_of_the_last_hour_and_since_the_start_add_up() -> None:
     assert rows == [
         *(("", "read", 3, 3), ("=", "accepted", 2, 2), ("+", "rejected", 1, 1), ("+", "expired", 0, 0)),
         *(("+", "waiting", 0, 0), ("+", "not finite", 0, 0), ("+", "left out", 0, 0)),
-        *(("", "due", 1), ("=", "settled", 1), ("+", "waiting", 0), ("+", "expired", 0), ("+", "no data", 0)),
+        *(("", "due", 1, 1), ("=", "settled", 1, 1), ("+", "waiting", 0, 0), ("+", "expired", 0, 0)),
+        ("+", "no data", 0, 0),
     ]
 
 

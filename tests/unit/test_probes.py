@@ -77,7 +77,7 @@ def test_readiness_is_that_the_bridge_is_configured_and_prometheus_answers(
 @pytest.mark.parametrize(
     ("report", "reason", "remedy"),
     [
-        (None, "no cycle is done yet", "wait an interval"),
+        (None, "the first cycle is not done yet", "wait an interval"),
         (UNREAD, "Prometheus cannot be reached: refused", "BRIDGE_PROMETHEUS_URL"),
         (UNREADABLE, "mode: unknown", "start that one until nothing waits"),
         (posted(Condition.MISCONFIGURED), "Azure says no", "look at the connection string"),

@@ -59,6 +59,15 @@ def test_points_of_waiting_cycles_are_shown_with_those_that_are_decided() -> Non
         ({**UNREAD, "obstacle": Obstacle.SELECTION}, State.SELECTION_UNREADABLE, True),
         ({**UNREAD, "obstacle": Obstacle.FAULT}, State.FAULT, True),
         ({"condition": None, "outcomes": NOTHING}, State.NOTHING_TO_SEND, True),
+        # It could be read, and was not posted: at a stop whose account could not be kept.
+        ({**UNREAD, "outcomes": {Outcome.WAITING: 5}, "problems": ("not posted",)}, State.DELIVERING, True),
+        ({"outcomes": {**NOTHING, Outcome.REJECTED: 5}}, State.REJECTED, True),
+        ({"outcomes": {**NOTHING, Outcome.REJECTED: 5, Outcome.ACCEPTED: 1}}, State.DELIVERING, True),
+        (
+            {"outcomes": {**NOTHING, Outcome.REJECTED: 1, Outcome.WAITING: 1}, "condition": Condition.QUOTA},
+            State.QUOTA,
+            True,
+        ),
     ],
 )
 def test_the_newest_cycle_gives_the_state(board: Board, changes: dict, state: State, answers: bool) -> None:
@@ -186,9 +195,30 @@ def test_the_last_hour_is_the_account_of_its_cycles() -> None:
     hour = Board(Clock(4860.0), lambda: Memory(backlog.account)).snapshot().hour
 
     assert hour.since == 1260.0
-    assert hour.cycles == {**dict.fromkeys(Settlement, 0), Settlement.SETTLED: 59}
+    assert hour.cycles == {**dict.fromkeys(Settlement, 0), Settlement.SETTLED: 59, Settlement.WAITING: 1}
     assert hour.points == {**NOTHING, Outcome.NOT_FINITE: sum(range(21, 80))}
     assert hour.read == sum(range(21, 80))
+
+
+@pytest.mark.parametrize(
+    ("newest", "now", "expected"),
+    [
+        (None, 1000.0, 1020.0),
+        (960.0, 1000.0, 1020.0),
+        (960.0, 1019.9, 1020.0),
+        (960.0, 1023.0, 1020.0),  # it is due, and its scrapes are waited for
+        (1020.0, 1026.0, 1080.0),
+        (780.0, 1000.0, 960.0),
+        (1080.0, 1000.0, 1020.0),  # by Prometheus' clock, which is ahead
+    ],
+)
+def test_the_next_cycle_is_the_one_that_is_worked_on_next(newest: float | None, now: float, expected: float) -> None:
+    backlog = Backlog(None)
+    board = Board(Clock(now), lambda: Memory(backlog.account))
+    if newest is not None:
+        board.record(report(time=newest))
+
+    assert board.snapshot().next_cycle == expected
 
 
 def test_the_volume_a_month_is_that_of_the_newest_cycle_that_was_read(board: Board) -> None:

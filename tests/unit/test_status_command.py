@@ -20,7 +20,7 @@ from rich.console import Console
 
 from bridge.account import Account, Detail, Fate
 from bridge.backlog import Backlog
-from bridge.cli import bars, status_tables, watching
+from bridge.cli import bars, status_tables, two_days, watching
 from bridge.errors import BridgeError
 from bridge.points import Condition, Glance, Obstacle, Outcome, Rejection, Report, Settlement
 from bridge.settings import Address, Settings, load
@@ -224,9 +224,9 @@ def test_each_character_of_the_timeline_is_the_worst_of_its_stretch_of_time(
 
 
 def test_all_fates_have_a_character_of_their_own() -> None:
-    marks = [mark for mark, _ in (*status_tables._FATES.values(), status_tables._NOT_DUE)]
+    marks = [mark for mark, _ in (*two_days.MARKS.values(), two_days.NOT_DUE)]
 
-    assert set(status_tables._FATES) == set(Fate)
+    assert set(two_days.MARKS) == set(Fate)
     assert len(set(marks)) == len(marks) == len(Fate) + 1
 
 

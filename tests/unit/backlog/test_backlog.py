@@ -290,6 +290,7 @@ def test_the_account_adds_up(backlog: Backlog) -> None:
     assert (account.due, account.read) == (6, 17 * 3 + 9)
     assert (account.leftovers, account.unconfirmed, account.oldest_waiting) == (1, 3, 720)
     assert [(one.start, one.time, one.settlement, sum(one.outcomes.values())) for one in account.details] == [
+        (900, 960, WAITING, 0),
         (840, 900, Settlement.SETTLED, 9),
         (780, 840, Settlement.NO_DATA, 0),
         (720, 780, WAITING, 17),
@@ -397,6 +398,8 @@ def test_what_nobody_takes_any_more_is_given_up_and_counted(start: Callable[...,
     assert account.points[Outcome.EXPIRED] == 5 + 6
     assert account.read == 17 * 2
     assert [(one.time, one.settlement, sum(one.outcomes.values())) for one in account.details] == [
+        (900, WAITING, 0),
+        (840, WAITING, 0),
         (720, Settlement.EXPIRED, 17),
         (660, Settlement.EXPIRED, 17),
     ]
