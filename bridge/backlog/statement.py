@@ -13,6 +13,8 @@ from bridge.backlog.ledger import READING, ROWS_KEPT, Ledger, Row
 from bridge.backlog.spans import Span
 from bridge.points import Outcome, Settlement
 
+_UNREAD = 2 * 3_600_000  # ms: an interval before may have been a second
+
 
 def account(ledger: Ledger) -> Account:
     """The numbers as they stand."""
@@ -71,7 +73,7 @@ def _newest_pieces(ledger: Ledger, holes: Sequence[Span]) -> Iterator[Piece]:
     """Those of the newest grid times that are not settled; a hole of two days has too many to make them all."""
     if not holes:
         return
-    since = holes[-1][1] - ROWS_KEPT * ledger.eras.current.interval
+    since = holes[-1][1] - min(ROWS_KEPT * ledger.eras.current.interval, _UNREAD)
     for start, end in holes:
         if end > since:
             yield from ledger.eras.pieces(max(start, ledger.eras.grid_before(max(since, 0))), end)
