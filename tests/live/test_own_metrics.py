@@ -170,7 +170,7 @@ def test_a_running_bridge_is_no_finding(seen: Seen, world: World) -> None:
 
 def test_the_start_up_log_tells_of_triton_and_not_of_itself(seen: Seen, world: World) -> None:
     """What Prometheus knows of this target then is of the time before."""
-    assert re.findall(r"target (\S+ \S+):", seen.log) == [f"triton {world.triton}"]
+    assert re.findall(r"daemon: target (\S+ \S+):", seen.log) == [f"triton {world.triton}"]
 
 
 def test_prometheus_own_linter_has_nothing_to_say(seen: Seen, prometheus_folder: Path) -> None:
