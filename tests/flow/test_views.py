@@ -191,6 +191,15 @@ def test_every_view_tells_the_same_of_what_happens_and_of_what_comes_after_it(wo
     assert check(world).document["state"] == end.value
 
 
+def test_where_all_is_rejected_the_reason_is_what_is_known(world: World) -> None:
+    world.well()
+    world.well({"items": {str(n): {"status": 400, "message": "too <long>"} for n in range(4)}})
+
+    document = check(world).document
+    assert document["state"] == State.REJECTED.value
+    assert document["detail"].endswith("too <long>")
+
+
 def test_what_holds_up_a_backlog_is_told_while_all_else_is_well(world: World) -> None:
     world.well()
     world.unreadable()

@@ -21,7 +21,7 @@ from rich.console import Console
 from bridge.account import Account, Detail, Fate
 from bridge.backlog import Backlog
 from bridge.cli import bars, status_tables, two_days, watching
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, ConfigurationError
 from bridge.points import Condition, Glance, Obstacle, Outcome, Rejection, Report, Settlement
 from bridge.settings import Address, Settings, load
 from bridge.states import State
@@ -223,6 +223,29 @@ def test_each_character_of_the_timeline_is_the_worst_of_its_stretch_of_time(
         assert rank(inside) <= rank([found] if found else []) <= rank(touching)
 
 
+def test_stretches_of_which_something_is_missing_are_listed_newest_first_with_their_reasons() -> None:
+    hours = [(Fate.EXPIRED, 40), (Fate.NO_DATA, 30), (Fate.REPAIRED, 20), (Fate.REJECTED, 2)]
+    timeline = tuple((T - hour * HOUR, T - (hour - 1) * HOUR, fate) for fate, hour in hours)
+    told = shown(document(report(), memory=Memory(account(timeline=timeline))), 120)
+    rows = [re.split(r" {2,}", line.strip()) for line in told.splitlines() if ":00 to " in line]
+
+    assert rows == [
+        ["%", "09:07:00 to 10:07:00", "1 h", "some or all points rejected"],
+        ["·", "17 Nov 05:07:00 to 17 Nov 06:07:00", "1 h", "no data"],
+        ["x", "16 Nov 19:07:00 to 16 Nov 20:07:00", "1 h", "expired"],
+    ]
+
+
+def test_where_none_is_missing_that_is_said() -> None:
+    assert "No cycle is missing in Azure for good." in shown(document(report()))
+
+
+def test_of_many_such_stretches_the_others_are_counted() -> None:
+    timeline = tuple((T - (9 - n) * HOUR, T - (8.5 - n) * HOUR, Fate.NO_DATA) for n in range(7))
+
+    assert "and 2 more, on the page" in shown(document(report(), memory=Memory(account(timeline=timeline))))
+
+
 def test_all_fates_have_a_character_of_their_own() -> None:
     marks = [mark for mark, _ in (*two_days.MARKS.values(), two_days.NOT_DUE)]
 
@@ -282,6 +305,11 @@ def test_the_document_is_asked_of_the_bridge_itself_and_of_no_proxy(web: Web, mo
         == json.loads(watching.fetch(web.url[:-1]))["words"]
         == "catching up"
     )
+
+
+def test_a_url_without_a_scheme_is_told_as_such() -> None:
+    with pytest.raises(ConfigurationError, match=r"--url: 'localhost:9464' has no scheme — http://localhost:9464"):
+        watching.fetch("localhost:9464")
 
 
 def test_where_nothing_answers_one_line_says_what_to_do() -> None:
