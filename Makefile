@@ -43,7 +43,7 @@ check-kql: .venv/.dev ## queries for Azure, by Microsoft's own parser (fetched f
 
 .PHONY: test-browser
 test-browser: .venv/.dev ## the status page in Debian's Chromium: every state, phone and desk, axe-core; pictures in build
-	@$(BIN)/python -m pytest tests/browser -n 2 --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest tests/browser -n 2 $(PYTEST_ARGS)
 
 .PHONY: bench
 bench: .venv/.dev ## cost of a point, beside the exporter's own export(), and of the repair of an outage
