@@ -149,6 +149,15 @@ class TritonServer(Server):
         ]
         super().__init__("Triton", command, workdir / "triton.log", f"{self.http}/v2/health/ready")
 
+    def is_ready(self) -> bool:
+        if not super().is_ready():
+            return False
+        try:
+            self.exposition()
+        except OSError:  # its health is told before the port of its metrics opens
+            return False
+        return True
+
     def exposition(self) -> str:
         """What it exposes now."""
         return get(f"http://{self.metrics}/metrics")
