@@ -74,9 +74,9 @@ def _newest_pieces(ledger: Ledger, holes: Sequence[Span]) -> Iterator[Piece]:
     if not holes:
         return
     since = holes[-1][1] - min(ROWS_KEPT * ledger.eras.current.interval, _UNREAD)
+    begin = ledger.eras.grid_before(since)
     for start, end in holes:
-        if end > since:
-            yield from ledger.eras.pieces(max(start, ledger.eras.grid_before(max(since, 0))), end)
+        yield from ledger.eras.pieces(max(start, begin), end)
 
 
 def _seconds(moment: int | None) -> float | None:

@@ -58,7 +58,7 @@ def lost(problem: str) -> RenderableType:
 def _state(document: Document) -> Iterator[RenderableType]:
     now, tone = document["now"], TONES[State(document["state"])]
     mark, style = _TONES[tone]
-    since = f" since {wording.clock(document['since'], now)}, for {wording.length(now - document['since'])}"
+    since = f" since {writing.clock(document['since'], now)}, for {wording.length(now - document['since'])}"
     yield Text.assemble((f"{mark} {document['words']}", style), since)
     absent = wording.plain(writing.some(document["absent"]))
     told = (("what is known", document["detail"]), ("what to do", document["remedy"]), ("without series", absent))
@@ -69,15 +69,13 @@ def _state(document: Document) -> Iterator[RenderableType]:
 def _facts(document: Document) -> Iterator[RenderableType]:
     now, delivered, oldest = document["now"], document["last_delivered"], document["oldest_waiting"]
     newest = next(iter(document["reports"]), None)
-    yield _pair("last cycle", f"{wording.clock(newest['time'], now)}, {_done(newest)}" if newest else "none yet")
+    yield _pair("last cycle", f"{writing.clock(newest['time'], now)}, {_done(newest)}" if newest else "none yet")
     yield _pair(
         "next cycle",
-        f"{wording.clock(document['next_cycle'], now)}, {wording.plain(writing.coming(document['next_cycle'], now))}",
+        f"{writing.clock(document['next_cycle'], now)}, {wording.plain(writing.coming(document['next_cycle'], now))}",
     )
     newest_there = (
-        "nothing yet"
-        if delivered is None
-        else f"{wording.clock(delivered, now)}, {wording.length(now - delivered)} ago"
+        "nothing yet" if delivered is None else f"{writing.clock(delivered, now)}, {wording.ago(delivered, now)}"
     )
     yield _pair("newest in Azure", newest_there)
     waiting = wording.count(document["cycles"]["waiting"], "cycle")
@@ -85,7 +83,7 @@ def _facts(document: Document) -> Iterator[RenderableType]:
         "waiting",
         "nothing"
         if oldest is None
-        else f"{waiting}, the oldest of {wording.clock(oldest, now)}, {wording.length(now - oldest)} ago",
+        else f"{waiting}, the oldest of {writing.clock(oldest, now)}, {wording.ago(oldest, now)}",
     )
     size = document["monthly_bytes"]
     yield _pair("volume a month", "not known yet" if size is None else f"about {wording.plain(writing.volume(size))}")
@@ -104,8 +102,8 @@ def _done(report: Mapping[str, Any]) -> str:
 def _account(document: Document) -> Iterator[RenderableType]:
     """Two equations: what was read, and what fell due, is the sum of what became of it."""
     now, origin, hour = document["now"], document["origin"], document["hour"]
-    since = "nothing began yet" if origin is None else f"in all: since {wording.clock(origin, now)}"
-    yield Text.assemble(("Account", "bold"), f", last hour: since {wording.clock(hour['since'], now)}, {since}")
+    since = "nothing began yet" if origin is None else f"in all: since {writing.clock(origin, now)}"
+    yield Text.assemble(("Account", "bold"), f", last hour: since {writing.clock(hour['since'], now)}, {since}")
     beside = Table.grid(padding=(0, 4, 0, 0))
     beside.add_row(
         _sum("points read", hour["points"], document["points"]), _sum("cycles due", hour["cycles"], document["cycles"])
@@ -142,7 +140,7 @@ def _metrics(document: Document, width: int) -> Iterator[RenderableType]:
     title = ": none was read yet"
     if newest:
         title = (
-            f", as read for {wording.clock(newest['time'], document['now'])}; the sum of what was gained, else the mean"
+            f", as read for {writing.clock(newest['time'], document['now'])}; the sum of what was gained, else the mean"
         )
     yield Text.assemble((f"Metrics ({len(metrics)})" if newest else "Metrics", "bold"), title)
     if newest:
@@ -172,7 +170,7 @@ def _rejections(document: Document) -> Iterator[RenderableType]:
     )
     for moment, one in rejections[:_SHOWN]:
         dimensions = ", ".join(f"{name}={value}" for name, value in one["dimensions"].items())
-        yield _pair(wording.clock(moment, document["now"]), f"{one['metric']}{' ' if dimensions else ''}{dimensions}")
+        yield _pair(writing.clock(moment, document["now"]), f"{one['metric']}{' ' if dimensions else ''}{dimensions}")
         yield _pair("", f"{one['status']} {one['reason']}", "red")
 
 
@@ -187,7 +185,7 @@ def _cycles(document: Document) -> Iterator[RenderableType]:
     for one in reports:
         problems = "; ".join(one["problems"])
         table.add_row(
-            wording.clock(one["time"], document["now"]),
+            writing.clock(one["time"], document["now"]),
             _words(fates.get(one["time"], one["settlement"])),
             f"{_read(one):,}",
             f"{_accepted(one):,}",
@@ -200,16 +198,16 @@ def _cycles(document: Document) -> Iterator[RenderableType]:
 
 def _about(document: Document) -> Iterator[RenderableType]:
     about, now = document["about"], document["now"]
-    selected = "" if document["selected"] is None else f", loaded {wording.clock(document['selected'], now)}"
+    selected = "" if document["selected"] is None else f", loaded {writing.clock(document['selected'], now)}"
     yield Text("Selection and versions", "bold")
     yield _pair("selection", f"{document['selection']}, {about['metrics_file']}{selected}")
     yield _pair("sends as", " · ".join(filter(None, (about["role"], about["instance"]))))
     yield _pair(
-        "running since", f"{wording.clock(document['started'], now)}, a cycle every {wording.length(about['interval'])}"
+        "running since", f"{writing.clock(document['started'], now)}, a cycle every {wording.length(about['interval'])}"
     )
     versions = (f"{name} {version}" for name, version in about["versions"].items())
     yield _pair("versions", ", ".join((f"triton-bridge {about['version']}", *versions)))
-    yield _pair("as of", f"{wording.clock(now, now)}; all times are UTC")
+    yield _pair("as of", f"{writing.clock(now, now)}; all times are UTC")
     yield Text("")
     yield Text("What arrived, in the logs of the Application Insights resource (KQL):", "bold")
     yield _indented(Text(harmless(document["query"]), overflow="fold"))

@@ -12,8 +12,9 @@ from rich.text import Text
 
 from bridge.account import Fate
 from bridge.cli.bars import timeline
-from bridge.cli.wording import clock, length
+from bridge.cli.wording import length
 from bridge.web.charts import FATES, SPAN
+from bridge.web.writing import clock
 
 _SHOWN = 5  # stretches
 _CELLS = (144, 96, 72, 48, 24, 12)  # of 48 h: whole numbers of minutes

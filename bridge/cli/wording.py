@@ -22,9 +22,9 @@ def length(seconds: float) -> str:
     return plain(writing.length(seconds))
 
 
-def clock(moment: float, now: float) -> str:
-    """A moment, with its day where that is not today's."""
-    return writing.clock(moment, now)
+def ago(moment: float, now: float) -> str:
+    """How long ago it was."""
+    return plain(writing.ago(moment, now))
 
 
 def plain(text: str, space: str = " ") -> str:

@@ -67,6 +67,10 @@ class Browser:
         """What an expression of JavaScript is."""
         return self.driver.execute_script(f"return {script}", *arguments)
 
+    def look_again(self) -> None:
+        """What the browser does when a tab is looked at again: the page fetches itself at once."""
+        self.ask("document.dispatchEvent(new Event('visibilitychange'))")
+
     def press(self, *keys: str) -> None:
         """Keys, one after the other."""
         ActionChains(self.driver).send_keys(*keys).perform()

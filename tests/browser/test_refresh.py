@@ -12,7 +12,6 @@ from bridge.web import Web
 from tests.browser.driving import Browser
 from tests.browser.scenes import Scene
 
-NOW = "document.dispatchEvent(new Event('visibilitychange'))"  # what the browser does when a tab is looked at again
 SHOWN = "document.querySelector('header time').textContent"
 LOST = "document.getElementById('lost').hidden"
 FOCUSED = "document.activeElement.id"
@@ -21,7 +20,7 @@ FOCUSED = "document.activeElement.id"
 def later(scene: Scene, browser: Browser) -> None:
     """Half a minute on, the page is fetched again."""
     scene.clock.sleep(30)
-    browser.ask(NOW)
+    browser.look_again()
 
 
 def test_it_fetches_itself_every_ten_seconds(scene: Scene, browser: Browser) -> None:
@@ -39,7 +38,7 @@ def test_a_new_state_is_shown_named_in_the_title_and_said_once(scene: Scene, bro
     browser.open(scene.url)
     silent = browser.ask("document.getElementById('said').textContent")
     scene.turn_into(State.QUOTA)
-    browser.ask(NOW)
+    browser.look_again()
     browser.wait("document.querySelector('h1').textContent", "quota reached")
 
     assert silent == ""
@@ -94,12 +93,12 @@ def test_a_bridge_that_is_gone_is_said_to_be_and_found_again(scene: Scene, brows
     port = scene.web.url.rstrip("/").rpartition(":")[2]
     hidden = browser.ask(LOST)
     scene.close()
-    browser.ask(NOW)
+    browser.look_again()
     browser.wait(LOST, expected=False)
     said = browser.ask("document.getElementById('lost').innerText")
     findings = browser.audit()
     scene.web = Web("127.0.0.1", int(port), board=scene.board, registry=scene.registry)
-    browser.ask(NOW)
+    browser.look_again()
     browser.wait(LOST, expected=True)
 
     assert hidden is True
@@ -110,7 +109,7 @@ def test_a_bridge_that_is_gone_is_said_to_be_and_found_again(scene: Scene, brows
 def test_another_version_loads_the_page_and_its_script_anew(scene: Scene, browser: Browser) -> None:
     browser.open(scene.url)
     browser.ask("document.documentElement.dataset.version = '0.1'")
-    browser.ask(NOW)
+    browser.look_again()
 
     browser.wait("document.documentElement.dataset.version", "0.9.0")
 

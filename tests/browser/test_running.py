@@ -8,7 +8,6 @@ from bridge.states import State
 from tests.browser.driving import Browser
 from tests.flow.moves import CAUSES, World
 
-_NOW = "document.dispatchEvent(new Event('visibilitychange'))"  # what the browser does when a tab is looked at again
 _SAID = "document.querySelector('h1').textContent"
 
 
@@ -35,6 +34,6 @@ def test_a_page_that_stays_open_tells_every_change(running: World, browser: Brow
     assert browser.ask(_SAID) == State.STARTING.words
     for cause in (State.DELIVERING, State.UNREACHABLE, State.CATCHING_UP, State.NO_DATA):
         CAUSES[cause](running)
-        browser.ask(_NOW)
+        browser.look_again()
         browser.wait(_SAID, cause.words)
     assert browser.complaints() == []

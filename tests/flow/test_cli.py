@@ -134,8 +134,8 @@ def test_once_that_cannot_deliver_says_a_gap_and_exits_with_1(prometheus: Script
     assert "1 points were not delivered" in done.stderr
 
 
-def test_a_dry_run_needs_no_credential_and_writes_envelopes(prometheus: ScriptedPrometheus, selection: str) -> None:
-    done = triton_bridge(
+def dry_run(prometheus: ScriptedPrometheus, selection: str) -> subprocess.CompletedProcess[str]:
+    return triton_bridge(
         "once",
         "--dry-run",
         BRIDGE_PROMETHEUS_URL=prometheus.url,
@@ -143,6 +143,10 @@ def test_a_dry_run_needs_no_credential_and_writes_envelopes(prometheus: Scripted
         BRIDGE_INTERVAL="10s",
         BRIDGE_SETTLE_DELAY="0s",
     )
+
+
+def test_a_dry_run_needs_no_credential_and_writes_envelopes(prometheus: ScriptedPrometheus, selection: str) -> None:
+    done = dry_run(prometheus, selection)
 
     (envelope,) = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 0
@@ -154,14 +158,7 @@ def test_a_dry_run_needs_no_credential_and_writes_envelopes(prometheus: Scripted
 def test_a_dry_run_says_why_there_are_fewer_lines_than_points(prometheus: ScriptedPrometheus, selection: str) -> None:
     times = [time for time, _ in prometheus.series[-1][1]]
     prometheus.add("m", [(moment, math.nan) for moment in times], model="resnet")
-    done = triton_bridge(
-        "once",
-        "--dry-run",
-        BRIDGE_PROMETHEUS_URL=prometheus.url,
-        BRIDGE_METRICS_FILE=selection,
-        BRIDGE_INTERVAL="10s",
-        BRIDGE_SETTLE_DELAY="0s",
-    )
+    done = dry_run(prometheus, selection)
 
     assert len(done.stdout.splitlines()) == 1
     assert "dry run: 2 points read, 1 not finite, 1 written; nothing was posted\n" in done.stderr
