@@ -37,10 +37,10 @@ def address(listen: Address) -> str:
 
 def fetch(url: str) -> bytes:
     """Its ``/status.json``. Raises BridgeError where none is to be had, ConfigurationError where that is no URL."""
-    session = requests.Session()
-    session.trust_env = False  # a proxy of the way to Azure would be asked
     if "://" not in url:
         raise ConfigurationError([Finding("--url", f"{url!r} has no scheme", f"http://{url}")])
+    session = requests.Session()
+    session.trust_env = False  # a proxy of the way to Azure would be asked
     place = f"{url.rstrip('/')}/status.json"
     remedy = "is it running? BRIDGE_LISTEN, or --url, must be as it is set there"
     try:
